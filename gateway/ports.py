@@ -104,6 +104,12 @@ class Tx(Protocol):
     def delete(self, table: str, **equals: object) -> int:
         """Remove rows of a table that is not a fact table; how many."""
 
+    def fact_tables(self) -> tuple[str, ...]:
+        """Names of the tables whose rows cite a ledger leaf."""
+
+    def fact_columns(self, table: str) -> tuple[str, ...]:
+        """The columns of a fact table that its commitment covers, in order."""
+
     def epochs(self, names: Iterable[str]) -> dict[str, int]:
         """The present value of each named epoch; one never bumped is 0."""
 

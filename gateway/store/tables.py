@@ -47,6 +47,10 @@ def _count(name: str) -> Column[int]:
     return Column(name, BigInteger, nullable=False, default=0)
 
 
+def _two_persons() -> tuple[Column[Any], ...]:
+    return _ref("proposed_by"), _ref("confirmed_by"), _text("state")
+
+
 def _fact(name: str, *columns: Column[Any]) -> Table:
     return Table(
         name,
@@ -69,7 +73,7 @@ def _plain(name: str, *columns: Any) -> Table:
 
 # People and institutions ------------------------------------------------------------------------------------------
 institution = _fact(
-    "institution", _json("name"), _text("place"), _text("city"), _text("kind"), _json("control"), _text("state")
+    "institution", _json("name"), _text("place"), _text("city"), _text("kind"), _json("control"), *_two_persons()
 )
 person = _fact(
     "person",
@@ -77,11 +81,9 @@ person = _fact(
     _text("unit"),
     _text("foreign_individual"),
     _text("natural_person"),
-    _text("state"),
+    *_two_persons(),
 )
-role = _fact(
-    "role", _ref("person_id"), _text("role"), _text("unit"), _ref("proposed_by"), _ref("confirmed_by"), _text("state")
-)
+role = _fact("role", _ref("person_id"), _text("role"), _text("unit"), *_two_persons())
 recipient_key = _fact(
     "recipient_key", _ref("person_id"), _text("kind"), _text("public_key"), _text("proved_at"), _text("state")
 )

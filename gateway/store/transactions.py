@@ -18,7 +18,7 @@ from sqlalchemy.sql import ColumnElement
 
 from gateway.errors import Conflict, Unavailable
 from gateway.ports import Row, Tx
-from gateway.store.tables import metadata
+from gateway.store.tables import FACT_TABLES, fact_columns, metadata
 
 T = TypeVar("T")
 
@@ -92,6 +92,12 @@ class SqlTx:
         if columns.info.get("fact"):
             raise Conflict(f"rows of {table} are never deleted: they cite the ledger")
         return self.connection.execute(columns.delete().where(*_conditions(columns, equals))).rowcount
+
+    def fact_tables(self) -> tuple[str, ...]:
+        return FACT_TABLES
+
+    def fact_columns(self, table: str) -> tuple[str, ...]:
+        return fact_columns(table)
 
     def epochs(self, names: Iterable[str]) -> dict[str, int]:
         wanted = sorted(set(names))
