@@ -18,7 +18,7 @@ from importlib.resources.abc import Traversable
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from policies.engine import Engine, annotations, joined
+from policies.engine import Engine, joined, notes
 from policies.facts import Facts
 from policies.vocabulary import FOREIGN_CLASSES, OUTSIDE_MAINLAND, Action, Effect
 
@@ -68,7 +68,7 @@ class Policy:
     """All packs that are switched on, parsed and validated; one value, shared by all decisions."""
 
     def __init__(self, texts: Mapping[str, str], schema: str, words: Mapping[str, Any]) -> None:
-        self._packs = {name: text for name, text in sorted(texts.items())}
+        self._packs = dict(sorted(texts.items()))
         self._schema = schema
         self.rules = {rule.rule: rule for text in self._packs.values() for rule in _rules(text, words)}
         whole = joined([schema, *self._packs.values(), repr(sorted(words.items()))])
@@ -142,19 +142,19 @@ def _words(root: Traversable) -> dict[str, Any]:
 
 def _rules(text: str, words: Mapping[str, Any]) -> list[Rule]:
     found = []
-    for notes in annotations(text):
-        name = notes["id"]
+    for note in notes(text):
+        name = note["id"]
         says = words[name]
         found.append(
             Rule(
                 rule=name,
-                effect=Effect(notes["effect"]),
+                effect=Effect(note["effect"]),
                 title={language: says["title"][language] for language in LANGUAGES},
                 remedy={language: says["remedy"][language] for language in LANGUAGES},
-                cite=tuple(_cite(part) for part in notes["cite"].split(";")),
-                since=date.fromisoformat(notes["from"]),
-                until=date.fromisoformat(notes["to"]) if notes.get("to") else None,
-                facts=tuple(notes["facts"].split()),
+                cite=tuple(_cite(part) for part in note["cite"].split(";")),
+                since=date.fromisoformat(note["from"]),
+                until=date.fromisoformat(note["to"]) if note.get("to") else None,
+                facts=tuple(note["facts"].split()),
             )
         )
     return found

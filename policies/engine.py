@@ -46,7 +46,7 @@ class Engine:
             raise PolicyError(f"the policies do not fit the schema: {[str(e) for e in result.errors][:3]}")
         self._policies = cedarpy.PolicySet.from_str(text)
         self._entities = cedarpy.Entities.from_json_str(json.dumps(ENTITIES), schema)
-        self._ids = {key: str(value["id"]) for key, value in annotations_by_key(text).items()}
+        self._ids = {key: str(value["id"]) for key, value in notes_by_key(text).items()}
 
     def ask(self, action: str, context: Mapping[str, Any]) -> Answer:
         """Evaluate one request. A forbid that cannot be evaluated makes the answer ``evaluated=False``."""
@@ -63,12 +63,12 @@ class Engine:
         return Answer(allowed=allowed, forbidden_by=() if allowed else reasons, evaluated=clean)
 
 
-def annotations(text: str) -> list[dict[str, str]]:
+def notes(text: str) -> list[dict[str, str]]:
     """The annotations of every policy in the text, in order."""
-    return list(annotations_by_key(text).values())
+    return list(notes_by_key(text).values())
 
 
-def annotations_by_key(text: str) -> dict[str, dict[str, str]]:
+def notes_by_key(text: str) -> dict[str, dict[str, str]]:
     """Annotations by Cedar's own policy key."""
     body = json.loads(cedarpy.policies_to_json_str(text))
     return {key: cast("dict[str, str]", policy["annotations"]) for key, policy in body["staticPolicies"].items()}

@@ -12,7 +12,6 @@ from gateway.store.tables import log_state, outbox
 from gateway.store.transactions import SqlTx, SqlUnitOfWork
 from gateway.verifier.merkle import EMPTY_ROOT
 
-
 T = TypeVar("T")
 
 
