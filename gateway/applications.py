@@ -19,13 +19,11 @@ from gateway.accounts import HOUSE, require
 from gateway.canonical import digest
 from gateway.env import Actor, Env
 from gateway.errors import BadInput, Conflict, NotAllowed, NotFound
-from gateway.evidence import decide_release, gather
+from gateway.evidence import APPROVE, approval_digest, decide_release, gather
 from gateway.ports import Row, Tx
 from gateway.record import check_facts, put_fact, record_refused_act
 from gateway.times import stamp
 from gateway.transform import prepare_core_view
-
-APPROVE = "approve-to-file"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,30 +106,16 @@ def preview(env: Env, actor: Actor, item_id: str) -> dict[str, dict[str, Any]]:
     return env.uow.read(work)
 
 
-def approval_digest(tx: Tx, item: Row, application: Row) -> str:
-    """What an approval is bound to: the purpose, the evidence, the dataset's content and the views asked for."""
-    dataset = tx.get("dataset", item["dataset_id"])
-    return digest(
-        {
-            "purpose": application["purpose"],
-            "evidence": application["evidence"],
-            "applicant": application["applicant_id"],
-            "dataset": None if dataset is None else dataset["content_digest"],
-            "views": item["views"],
-        }
-    )
-
-
 def approve(env: Env, actor: Actor, item_id: str) -> Row:
     """Approve an item to file. A refused attempt (own application, same unit, same person) is itself recorded."""
-    refused = env.uow.read(lambda tx: _approval_refused(tx, env, actor, item_id))
+    refused = env.uow.read(lambda tx: _approval_refused(tx, actor, item_id))
     if refused is not None:
         message, rules = refused
         env.uow.run(lambda tx: record_refused_act(tx, env, actor, act=APPROVE, about=item_id, rules=rules))
         raise NotAllowed(message, rules=rules)
 
     def work(tx: Tx) -> Row:
-        again = _approval_refused(tx, env, actor, item_id)
+        again = _approval_refused(tx, actor, item_id)
         if again is not None:
             raise NotAllowed(again[0], rules=again[1])
         item, application = _item(tx, item_id)
@@ -250,7 +234,7 @@ def _add_item(tx: Tx, env: Env, application_id: str, wanted: Wanted) -> None:
     put_fact(tx, env, "item", item_id, custodian_id=dataset["custodian_id"], scope=item_id, columns=columns)
 
 
-def _approval_refused(tx: Tx, env: Env, actor: Actor, item_id: str) -> tuple[str, tuple[str, ...]] | None:
+def _approval_refused(tx: Tx, actor: Actor, item_id: str) -> tuple[str, tuple[str, ...]] | None:
     """Why this person may not approve this item now; None when they may (invariant 8)."""
     item, application = _item(tx, item_id)
     given = tx.find("approval", item_id=item_id, act=APPROVE, state="given")

@@ -18,14 +18,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gateway.env import Actor, Env
-from gateway.errors import Conflict, LedgerUnavailable, NotFound, Tampered, Unavailable
-from gateway.evidence import Evidence, decide_release, gather
+from gateway.env import Actor, Env, FactsOfLog
+from gateway.errors import BadInput, Conflict, LedgerUnavailable, NotFound, Unavailable
+from gateway.evidence import Evidence, decide_release, gather, opening_event, refusal_event
 from gateway.ports import Row, Tx
 from gateway.record import FactsPending, append_event, check_clock, check_facts
 from gateway.reservations import count_reservations, drop_reservations, reserve
 from gateway.times import stamp
 from gateway.transform import discard_copy, make_copy, prepare_core_view
+from policies.decide import Decision
 
 ATTEMPTS = 6
 """How often facts may change under a release before it is left for a person to ask again."""
@@ -88,7 +89,10 @@ def advance(env: Env, release_id: str) -> Row:
         if step is None:
             return row
         env.reached(f"before-{row['state']}")
-        step(env, row)
+        try:
+            step(env, row)
+        except BadInput as error:
+            _hold_for_source(env, row, error)
         env.reached(f"after-{row['state']}")
 
 
@@ -98,7 +102,8 @@ def _decide(env: Env, row: Row) -> None:
         _move(env, row, "failed", trouble="what the decision relies on kept changing; ask again")
         return
 
-    def permitted(tx: Tx, evidence: Evidence) -> None:
+    def permitted(tx: Tx, evidence: Evidence, decision: Decision) -> None:
+        del decision
         reserve(tx, env, row["id"], evidence)
         epochs = tx.epochs(evidence.scopes)
         _change(tx, env, row, state="decided", epochs=epochs, grant_id=evidence.grant_id)
@@ -122,13 +127,13 @@ def _record(env: Env, row: Row) -> None:
     """sealed -> recorded | requested | refused: epochs, leaves and decision are read again in the writing transaction."""
     env.reached("between-seal-and-record")
 
-    def permitted(tx: Tx, evidence: Evidence) -> None:
+    def permitted(tx: Tx, evidence: Evidence, decision: Decision) -> None:
         if tx.epochs(row["epochs"]) != row["epochs"]:
             _start_again(tx, env, row)
             return
         tx.update("copy", row["copy_id"], state="recorded")
         count_reservations(tx, env, row["id"], evidence)
-        entry = append_event(tx, env, evidence.opening_event(row, tx.get("copy", row["copy_id"])))
+        entry = append_event(tx, env, opening_event(tx, env, evidence, row, decision))
         _change(tx, env, row, state="recorded", outcome="permit", opened_entry=entry)
 
     _judge(env, row, permitted, measured=True)
@@ -159,21 +164,39 @@ STEPS: dict[str, Callable[[Env, Row], None]] = {
 }
 
 
-def _judge(env: Env, row: Row, permitted: Callable[[Tx, Evidence], None], *, measured: bool) -> None:
+def _hold_for_source(env: Env, row: Row, error: BadInput) -> None:
+    """A source that cannot be read or has changed is an unknown, and unknown holds (GW-03); recorded like any refusal."""
+
+    def impossible(tx: Tx, evidence: Evidence, decision: Decision) -> None:
+        raise Conflict("an unreadable source was permitted")
+
+    _judge(env, row, impossible, measured=False, trouble=f"{error.code}: {error}")
+
+
+def _judge(
+    env: Env,
+    row: Row,
+    permitted: Callable[[Tx, Evidence, Decision], None],
+    *,
+    measured: bool,
+    trouble: str | None = None,
+) -> None:
     """Gather, hold against the ledger, decide; then ``permitted`` or the recorded refusal, in one transaction."""
     for _ in range(ATTEMPTS):
         env.ledger.sync()
         log = env.ledger.facts()
 
-        def work(tx: Tx) -> str | None:
+        def work(tx: Tx, log: FactsOfLog = log) -> str | None:
             if not _still(tx, row):
                 return None
             check_clock(tx, env)
             evidence = gather(tx, env, row, measured=measured)
-            decision = decide_release(env, evidence, tampered=check_facts(tx, log, evidence.scopes))
-            tx.update("release", row["id"], decision=decision.to_json())
+            tampered = check_facts(tx, log, evidence.scopes)
+            decision = decide_release(env, evidence, tampered=tampered, source_readable=trouble is None)
+            said = trouble or (", ".join(tampered) or None)
+            tx.update("release", row["id"], decision=decision.to_json(), trouble=said)
             if decision.effect == "permit":
-                permitted(tx, evidence)
+                permitted(tx, evidence, decision)
             else:
                 _refuse(tx, env, row, evidence, decision)
             return _dropped_copy(tx, row)
@@ -188,10 +211,10 @@ def _judge(env: Env, row: Row, permitted: Callable[[Tx, Evidence], None], *, mea
     raise Unavailable("facts are being written faster than the ledger publishes them; try again")
 
 
-def _refuse(tx: Tx, env: Env, row: Row, evidence: Evidence, decision: Any) -> None:
+def _refuse(tx: Tx, env: Env, row: Row, evidence: Evidence, decision: Decision) -> None:
     drop_reservations(tx, row["id"])
     _drop_copy(tx, row)
-    entry = append_event(tx, env, evidence.refusal_event(row, decision))
+    entry = append_event(tx, env, refusal_event(env, evidence, row, decision))
     _change(tx, env, row, state="refused", outcome=str(decision.effect), closed_entry=entry, copy_id=None)
 
 
@@ -233,6 +256,3 @@ def _read(env: Env, release_id: str) -> Row:
     if row is None:
         raise NotFound("release")
     return row
-
-
-__all__ = ["ENDED", "Tampered", "advance", "create_release", "request_release"]

@@ -7,11 +7,10 @@ Distinct people are linkage keys: a keyed hash of the strongest identifier, unde
 
 from __future__ import annotations
 
+from gateway.counters import COUNTED, RESERVED, known_people
 from gateway.env import Env
 from gateway.evidence import Evidence
 from gateway.ports import Row, Tx
-
-RESERVED, COUNTED = "reserved", "counted"
 
 
 def reserve(tx: Tx, env: Env, release_id: str, evidence: Evidence) -> None:
@@ -42,12 +41,6 @@ def drop_reservations(tx: Tx, release_id: str) -> None:
     """The release will not happen, or starts again."""
     for table in ("counted", "quota_use"):
         tx.delete(table, release_id=release_id, state=RESERVED)
-
-
-def known_people(tx: Tx, custodian_id: str, counter: str, *, but: str | None = None) -> set[str]:
-    """Linkage keys already counted or reserved, leaving out one release's own reservations."""
-    rows = tx.find("counted", custodian_id=custodian_id, counter=counter)
-    return {row["linkage"] for row in rows if row["release_id"] != but or row["state"] == COUNTED}
 
 
 def _row(env: Env, evidence: Evidence, counter: str, linkage: str, release_id: str, state: str) -> Row:
