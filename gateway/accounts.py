@@ -16,6 +16,7 @@ from gateway.env import Actor, Env
 from gateway.errors import BadInput, Conflict, NotAllowed, NotFound, NotSignedIn
 from gateway.identity.passwords import hash_password, password_matches
 from gateway.identity.tokens import new_token, token_digest
+from gateway.linkage import linkage_key
 from gateway.ports import Row, Tx
 from gateway.record import put_fact
 from gateway.times import parse, stamp
@@ -263,7 +264,7 @@ def _insert_person(
         "account", {"id": person_id, "login": new.login, "name": new.name, "password_hash": stored, "created_at": now}
     )
     document = new.identity_document
-    natural = None if document is None else env.keys.natural_person(document)
+    natural = None if document is None else linkage_key(env.keys, HOUSE, document)
     _put(
         tx,
         env,

@@ -60,6 +60,9 @@ class Objects(Protocol):
     def open(self, path: str) -> BinaryIO:
         """The file, positioned at its start."""
 
+    def list(self) -> list[str]:
+        """Every plain file, relative, sorted."""
+
     def checksum(self, path: str) -> str:
         """SHA-256, hex, read now."""
 

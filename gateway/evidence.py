@@ -209,7 +209,7 @@ def _rows(tx: Tx, row: Row) -> dict[str, Any]:
     found["approvals"] = tx.find("approval", item_id=row["item_id"], act=APPROVE, state="given")
     grants = tx.find("access_grant", item_id=row["item_id"])
     active = [grant for grant in grants if grant["state"] == "active"]
-    found["grant"] = (active or grants or [None])[-1]
+    found["grant"] = (active or grants)[-1] if grants else None
     found["filers"] = {
         person["id"]: person for person in tx.find("person", id=sorted({f["recorded_by"] for f in found["filings"]}))
     }

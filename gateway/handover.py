@@ -113,7 +113,12 @@ def settle(env: Env, opened: OpenedFile, *, sent: tuple[int, int]) -> None:
         tx.update("handover", opened.handover_id, spans=spans, charged=sent[1] - sent[0], state="ended")
         release = tx.get("release", opened.release_id)
         copy = None if release is None else tx.get("copy", opened.copy_id)
-        if release is None or copy is None or release["state"] != "available":
+        if release is None or copy is None:
+            return
+        if release["state"] == "closed":
+            _close_again(tx, env, release, opened.handover_id)
+            return
+        if release["state"] != "available":
             return
         if all(_covered(tx, copy["id"], entry["name"]) == entry["size"] for entry in copy["files"]):
             close_release(tx, env, release, state="complete")
@@ -145,6 +150,42 @@ def close_release(tx: Tx, env: Env, release: Row, *, state: str, successor_id: s
         closed["successor_id"] = successor_id
     # A complete release keeps its outcome "permit"; its copy stays readable until it expires or is killed.
     tx.update("release", release["id"], trouble=None if state == "complete" else state, **closed)
+
+
+def close_lost(env: Env) -> int:
+    """At start: sessions that a dead process left open count with all they were charged; how many."""
+
+    def work(tx: Tx) -> int:
+        left = tx.find("handover", state="open")
+        for row in left:
+            tx.update("handover", row["id"], state="lost")
+            release = tx.get("release", row["release_id"])
+            if release is not None and release["state"] == "closed":
+                _close_again(tx, env, release, row["id"])
+        return len(left)
+
+    return env.uow.run(work)
+
+
+def _close_again(tx: Tx, env: Env, release: Row, handover_id: str) -> None:
+    """A session after the release was closed has its own closing entry, so that no byte goes uncounted."""
+    row = tx.get("handover", handover_id)
+    public = {
+        "release": release["id"],
+        "opened": release["opened_entry"],
+        "ended": "again",
+        "bytes_charged": 0 if row is None else row["charged"],
+        "sessions": 1,
+    }
+    event = draft(
+        env,
+        kind="close",
+        type="release.close",
+        custodian_id=release["custodian_id"],
+        public=public,
+        personal={"recipient": release["requester_id"]},
+    )
+    append_event(tx, env, event)
 
 
 def close_expired(env: Env) -> int:

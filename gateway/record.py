@@ -44,7 +44,9 @@ def put_fact(
     A new row needs ``custodian_id`` and ``scope``; a change keeps them. ``kind`` is ``restrict`` for what takes away.
     """
     old = tx.get(table, row_id)
-    body = dict.fromkeys(tx.fact_columns(table)) | ({} if old is None else {c: old[c] for c in tx.fact_columns(table)})
+    body: dict[str, Any] = dict.fromkeys(tx.fact_columns(table)) | (
+        {} if old is None else {c: old[c] for c in tx.fact_columns(table)}
+    )
     body |= {"id": row_id} | dict(columns)
     if old is None:
         body |= {"custodian_id": custodian_id or HOUSE, "scope": scope or row_id}

@@ -40,7 +40,8 @@ def withdraw_participant(env: Env, actor: Actor, *, dataset_id: str, source_id: 
         set_row(tx, env, dataset, person, withdrawn_on=legal_day(now).isoformat(), recorded_at=stamp(now))
         cores = [row["core_view_id"] for row in tx.find("core_member", participant_id=person)]
         past = [row["id"] for row in tx.find("release", core_view_id=cores) if row["opened_entry"] is not None]
-        stopped, copies = [], []
+        stopped: list[dict[str, str]] = []
+        copies: list[str] = []
         for release in tx.find("release", core_view_id=cores):
             stopped += _supersede(tx, env, release, copies)
         for core_id in cores:
@@ -62,7 +63,8 @@ def revoke_grant(env: Env, actor: Actor, grant_id: str) -> list[str]:
             raise NotFound("grant")
         put_fact(tx, env, "access_grant", grant_id, columns={"state": "revoked"}, kind="restrict")
         put_fact(tx, env, "item", row["item_id"], columns={"state": "revoked"})
-        stopped, copies = [], []
+        stopped: list[str] = []
+        copies: list[str] = []
         for release in tx.find("release", grant_id=grant_id):
             copies += _kill(tx, release, because="revoked")
             if release["state"] in {"recorded", "available"}:

@@ -224,7 +224,7 @@ def _reads(path: Path, person: dict[str, str]) -> None:
             read.query_name = f"A00123:45:FC123:1:1101:{1000 + n}:{2000 + n}"
             read.query_sequence = "".join(dice.choice("ACGT") for _ in range(100))
             read.flag, read.reference_id, read.reference_start = 0, 0, 1_000_000 + n * 37
-            read.mapping_quality, read.cigar = 60, [(0, 100)]
+            read.mapping_quality, read.cigarstring = 60, "100M"
             read.query_qualities = pysam.qualitystring_to_array("F" * 100)
             read.set_tag("RG", "FC123.1")
             out.write(read)
