@@ -17,12 +17,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-import numpy as np
-
 from deid.variants.engine import rewriter
 from deid.variants.errors import RECORD_ERRORS, VariantError
 from deid.variants.header import SourceHeader, check_names, parse_header, write_header
-from deid.variants.layout import REASONS, Counts, Layout, Rewritten, layout_of
+from deid.variants.layout import REASONS, Counts, Layout, Rewritten, layout_of, no_counts
 from deid.variants.plan import VariantPlan
 from deid.variants.recipient import CopyCounts, copy_view
 from deid.variants.stream import Workers, Written, read_text, split_header, whole_lines, write_text
@@ -60,8 +58,9 @@ class _Tally:
     def add(self, done: Rewritten) -> None:
         self.records_in += done.records_in
         self.records_out += done.records_out
-        self.missing += done.missing
-        self.singletons += done.singletons
+        for total, more in ((self.missing, done.missing), (self.singletons, done.singletons)):
+            for column, count in enumerate(more):
+                total[column] += count
         for reason, count in zip(REASONS, done.removed, strict=True):
             self.removed[reason] += count
 
@@ -92,7 +91,7 @@ def core_view(
         header = parse_header(header_text)
         layout = layout_of(plan, header, _columns(header, participants))
         width = len(layout.columns)
-        tally = _Tally(missing=np.zeros(width, np.int64), singletons=np.zeros(width, np.int64))
+        tally = _Tally(missing=no_counts(width), singletons=no_counts(width))
         done = workers.over(rewriter(layout, compiled=compiled), whole_lines(rest, pieces))
         written = Written(sink)
         names = sorted(participants.values())
@@ -133,6 +132,6 @@ def _counts(layout: Layout, tally: _Tally, written: Written) -> VariantCounts:
         participants=len(layout.columns),
         digest=written.digest(),
         bytes=written.size,
-        singletons_per_participant_max=int(tally.singletons.max()),
-        called=tuple((tally.records_out - tally.missing).tolist()),
+        singletons_per_participant_max=max(tally.singletons),
+        called=tuple(tally.records_out - missing for missing in tally.missing),
     )

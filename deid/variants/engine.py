@@ -5,15 +5,15 @@ An engine is prepared once for a layout and then called from any thread. Not her
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-
-import numpy as np
+from itertools import accumulate
 
 from deid import native
 from deid.variants import records
 from deid.variants.errors import FAULT, VariantError
-from deid.variants.layout import Layout, Rewritten
+from deid.variants.layout import Layout, Rewritten, no_counts
 from deid.variants.plan import FORMAT_KEYS, INFO_KEYS
 from deid.variants.regions import Regions
 
@@ -49,10 +49,8 @@ def rewriter(layout: Layout, *, compiled: bool | None = None) -> Rewrite:
     width = len(layout.columns)
 
     def rewrite(chunk: bytes) -> Rewritten:
-        missing, singletons = np.zeros(width, np.int64), np.zeros(width, np.int64)
-        text, read, written, removed, fault, line = native._variants.rewrite(
-            prepared, chunk, missing.data, singletons.data
-        )
+        missing, singletons = no_counts(width), no_counts(width)
+        text, read, written, removed, fault, line = native._variants.rewrite(prepared, chunk, missing, singletons)
         return Rewritten(
             text=text,
             records_in=read,
@@ -123,16 +121,15 @@ def _packed(layout: Layout) -> tuple[bytes, ...]:
 
 
 def _numbers(values: Iterable[int]) -> bytes:
-    return np.array(list(values), np.int64).tobytes()
+    return array("q", values).tobytes()
 
 
 def _names(names: Sequence[bytes]) -> tuple[bytes, bytes]:
-    offsets = np.cumsum([0, *map(len, names)])
-    return b"".join(names), _numbers(offsets.tolist())
+    return b"".join(names), _numbers(accumulate(map(len, names), initial=0))
 
 
 def _spans(regions: Regions, contigs: Sequence[bytes]) -> tuple[bytes, bytes, bytes]:
     starts = [start for contig in contigs for start in regions.starts.get(contig, ())]
     ends = [end for contig in contigs for end in regions.ends.get(contig, ())]
-    offsets = np.cumsum([0, *(len(regions.starts.get(contig, ())) for contig in contigs)])
-    return _numbers(offsets.tolist()), _numbers(starts), _numbers(ends)
+    sizes = (len(regions.starts.get(contig, ())) for contig in contigs)
+    return _numbers(accumulate(sizes, initial=0)), _numbers(starts), _numbers(ends)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from deid.variants.layout import Layout
@@ -39,13 +40,14 @@ class Cells:
         """Count anew over the genotypes that are not masked."""
         self.copies = [0] * len(self.copies)
         self.carriers = [0] * len(self.carriers)
-        for genotype, masked in zip(self.genotypes, self.masked, strict=True):
-            if not masked:
-                for allele in genotype:
-                    if allele != MISSING:
-                        self.copies[allele] += 1
-                for allele in set(genotype) - {MISSING}:
-                    self.carriers[allele] += 1
+        pairs = zip(self.genotypes, self.masked, strict=True)
+        # Few different genotypes stand in many cells, so each is counted once and multiplied.
+        for genotype, cells in Counter(genotype for genotype, masked in pairs if not masked).items():
+            for allele in genotype:
+                if allele != MISSING:
+                    self.copies[allele] += cells
+            for allele in set(genotype) - {MISSING}:
+                self.carriers[allele] += cells
         self.called = sum(self.copies)
 
     def mask_carriers(self, alleles: Iterable[int]) -> None:
@@ -58,8 +60,9 @@ class Cells:
 
     def uncalled(self) -> list[int]:
         """Output columns without a called allele."""
+        empty = {genotype for genotype in set(self.genotypes) if max(genotype) == MISSING}
         pairs = zip(self.genotypes, self.masked, strict=True)
-        return [index for index, (genotype, masked) in enumerate(pairs) if masked or set(genotype) == {MISSING}]
+        return [index for index, (genotype, masked) in enumerate(pairs) if masked or genotype in empty]
 
     def samples_called(self) -> int:
         """Samples with a called allele: INFO NS."""
@@ -109,27 +112,56 @@ def write_cells(
     """The cells as written and the sum of the depths written (None where none is); or the code of a fault."""
     renumbered = {b".": b".", b"0": b"0"}
     renumbered.update({str(old).encode(): str(new).encode() for new, old in enumerate(order, start=1)})
-    kept = [0, *order]
+    row = _Row(
+        layout=layout, slots=slots, keys=keys, renumbered=renumbered, kept=[0, *order], alleles=len(cells.copies)
+    )
+    known: dict[tuple[bytes, bool], tuple[bytes, int | None]] = {}
     written: list[bytes] = []
-    depth: int | None = None
-    for cell, genotype, masked in zip(cells.raw, cells.genotypes, cells.masked, strict=True):
+    depths: list[int] = []
+    for cell in zip(cells.raw, cells.masked, strict=True):
+        if cell not in known:
+            made = row.cell(*cell)
+            if isinstance(made, str):
+                return made
+            known[cell] = made
+        text, depth = known[cell]
+        written.append(text)
+        if depth is not None:
+            depths.append(depth)
+    return b"\t".join(written), sum(depths) if depths else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    """What all cells of one record share; ``kept`` are the alleles written, by their source numbers."""
+
+    layout: Layout
+    slots: Sequence[int]
+    keys: int
+    renumbered: Mapping[bytes, bytes]
+    kept: Sequence[int]
+    alleles: int
+
+    def cell(self, cell: bytes, masked: bool) -> tuple[bytes, int | None] | str:
+        """One cell as written and its depth; or the code of a fault."""
         values = cell.split(b":")
-        if len(values) > keys:
+        if len(values) > self.keys:
             return "ragged_cell"
+        pieces = PIECE.findall(values[0])
         if masked:
-            written.append(b":".join([b"/".join([b"."] * len(genotype)), *[b"."] * (len(slots) - 1)]))
-            continue
-        out = [b"".join(renumbered.get(piece, piece) for piece in PIECE.findall(values[0]))]
-        for key, slot in zip(layout.format[1:], slots[1:], strict=True):
+            ploidy = (len(pieces) + 1) // 2
+            return b":".join([b"/".join([b"."] * ploidy), *[b"."] * (len(self.slots) - 1)]), None
+        out = [b"".join(self.renumbered.get(piece, piece) for piece in pieces)]
+        depth = None
+        for key, slot in zip(self.layout.format[1:], self.slots[1:], strict=True):
             source = values[slot] if 0 <= slot < len(values) else b"."
-            value = _depths(source, kept, len(cells.copies)) if key == "AD" else _number(source, layout, key)
+            value = _depths(source, self.kept, self.alleles) if key == "AD" else _number(source, self.layout, key)
             if value is None:
                 return "bad_value"
             if key == "DP" and value != b".":
-                depth = (depth or 0) + int(value)
+                depth = int(value)
             out.append(value)
-        written.append(b":".join(out))
-    return b"\t".join(written), depth
+        return b":".join(out), depth
 
 
 def _number(value: bytes, layout: Layout, key: str) -> bytes | None:

@@ -5,16 +5,16 @@ Columns are numbered as in the source; output order is the order of ``columns``.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-import numpy as np
-import numpy.typing as npt
+from typing import TypeAlias
 
 from deid.variants.header import SourceHeader, format_kept, info_kept
 from deid.variants.plan import VariantPlan
 
-Counts = npt.NDArray[np.int64]
+Counts: TypeAlias = "array[int]"
+"""Signed 64-bit counts, one per output column (numpy would cost a short task more to load than to use)."""
 
 REASONS = ("no_carrier", "masked", "private_allele", "minimum_allele_count")
 """Why a record does not leave: no permitted carrier; touches the mask; too few carriers; too few copies."""
@@ -51,6 +51,11 @@ class Rewritten:
     singletons: Counts = field(repr=False)
     fault: int
     line: int
+
+
+def no_counts(width: int) -> Counts:
+    """Zeros."""
+    return array("q", bytes(8 * width))
 
 
 def layout_of(plan: VariantPlan, source: SourceHeader, columns: Sequence[int]) -> Layout:

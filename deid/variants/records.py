@@ -12,12 +12,10 @@ import re
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-import numpy as np
-
 from deid.variants.alleles import BASES, MAX_ALT, Kind, cut_of, kind_of
 from deid.variants.errors import FAULT
 from deid.variants.genotypes import Cells, allele_frequency, read_cells, write_cells
-from deid.variants.layout import REASONS, Layout, Rewritten
+from deid.variants.layout import REASONS, Layout, Rewritten, no_counts
 from deid.variants.plan import VariantPlan
 
 NUMBER = re.compile(rb"0|[1-9]\d{0,9}")
@@ -54,8 +52,8 @@ def rewrite(layout: Layout, chunk: bytes) -> Rewritten:
         records_in=0,
         records_out=0,
         removed=(0, 0, 0, 0),
-        missing=np.zeros(width, np.int64),
-        singletons=np.zeros(width, np.int64),
+        missing=no_counts(width),
+        singletons=no_counts(width),
         fault=0,
         line=0,
     )
