@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from alembic import command
 from alembic.config import Config
@@ -28,7 +28,8 @@ from gateway.keys import FileKeys
 from gateway.ledger.embedded import EmbeddedLedger
 from gateway.ledger.files import DiskLogFiles
 from gateway.ledger.sequencer import Sequencer
-from gateway.sandbox import Limits, ProcessSandbox, SandboxError
+from gateway.sandbox.port import Limits, SandboxError
+from gateway.sandbox.runner import ProcessSandbox
 from gateway.settings import Settings
 from gateway.staging import SealedStore, Staging
 from gateway.store.outbox import SqlOutbox
@@ -48,6 +49,7 @@ TASKS = {
     "deid.leakcheck": "deid.run:leakcheck",
 }
 MARK = "home.json"
+T = TypeVar("T")
 
 
 class SystemClock:
@@ -213,7 +215,7 @@ class _Opened:
         """See ``connectors.objects``."""
         return self._told(lambda: self._objects.checksum(path))
 
-    def _told(self, act: Callable[[], Any]) -> Any:
+    def _told(self, act: Callable[[], T]) -> T:
         try:
             return act()
         except ConnectorError as error:

@@ -294,7 +294,7 @@ def _object_row(new: _New, custodian: str, entry: Mapping[str, Any]) -> Row:
 def _participants(env: Env, new: _New, custodian: str) -> list[Row]:
     named = new.source.manifest.get("identifiers") or {}
     strongest = {row[named["participant"]]: row.get(named.get("strongest", ""), "") for row in new.source.identifiers}
-    rows = []
+    rows: list[Row] = []
     for source_id, person in new.people.items():
         # Without a strong identifier people of two datasets count as different (ARCHITECTURE section 5).
         identifier = strongest.get(source_id) or f"{new.dataset_id}/{source_id}"

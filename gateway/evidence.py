@@ -366,7 +366,7 @@ def _until(text: str | None, day: date) -> bool:
 
 def _counts(tx: Tx, rows: Mapping[str, Any], counters: Mapping[str, frozenset[str]], row: Row, day: date) -> CountFacts:
     custodian = rows["dataset"]["custodian_id"]
-    opening = {name: 0 for name in counters}
+    opening = dict.fromkeys(counters, 0)
     for filing in tx.find("filing", custodian_id=custodian, kind="opening-balance", state="recorded"):
         terms = filing["terms"] or {}
         if terms.get("counter") in opening:

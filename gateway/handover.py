@@ -30,6 +30,7 @@ class OpenedFile:
     release_id: str
     copy_id: str
     name: str
+    stored: str
     size: int
     etag: str
 
@@ -70,6 +71,7 @@ def open_file(env: Env, actor: Actor, release_id: str, name: str) -> OpenedFile:
             release_id=release_id,
             copy_id=copy["id"],
             name=name,
+            stored=entry["stored"],
             size=entry["size"],
             etag=entry["etag"],
         )

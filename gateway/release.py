@@ -25,7 +25,7 @@ from gateway.ports import Row, Tx
 from gateway.record import FactsPending, append_event, check_clock, check_facts
 from gateway.reservations import count_reservations, drop_reservations, reserve
 from gateway.times import stamp
-from gateway.transform import discard_copy, make_copy, prepare_core_view
+from gateway.transform import make_copy, prepare_core_view, shred_copy
 from policies.decide import Decision
 
 ATTEMPTS = 6
@@ -186,7 +186,7 @@ def _judge(
         env.ledger.sync()
         log = env.ledger.facts()
 
-        def work(tx: Tx, log: FactsOfLog = log) -> str | None:
+        def work(tx: Tx, log: FactsOfLog = log) -> Row | None:
             if not _still(tx, row):
                 return None
             check_clock(tx, env)
@@ -206,7 +206,7 @@ def _judge(
         except FactsPending:
             continue
         if dropped is not None:
-            discard_copy(env, dropped)
+            shred_copy(env, dropped)
         return
     raise Unavailable("facts are being written faster than the ledger publishes them; try again")
 
@@ -229,9 +229,9 @@ def _drop_copy(tx: Tx, row: Row) -> None:
         tx.update("copy", row["copy_id"], state="killed", killed_because="not released")
 
 
-def _dropped_copy(tx: Tx, row: Row) -> str | None:
+def _dropped_copy(tx: Tx, row: Row) -> Row | None:
     copy = None if row["copy_id"] is None else tx.get("copy", row["copy_id"])
-    return copy["id"] if copy is not None and copy["state"] == "killed" else None
+    return copy if copy is not None and copy["state"] == "killed" else None
 
 
 def _still(tx: Tx, row: Row) -> bool:
