@@ -48,11 +48,11 @@ def read_manifest(
 
 
 def _keys(path: str, body: Mapping[str, Any]) -> None:
-    for key, kind in REQUIRED.items():
+    for key in REQUIRED:
         if key not in body:
             raise ConnectorError("missing_key", f"{path}: the key {key} is missing")
     for key, value in body.items():
-        kind = REQUIRED.get(key) or OPTIONAL.get(key)
+        kind: Any = REQUIRED.get(key) or OPTIONAL.get(key)
         if kind is None:
             raise ConnectorError("unknown_key", f"{path}: unknown key {str(key)[:40]}")
         if not isinstance(value, kind):

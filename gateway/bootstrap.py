@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar, cast
 
 from alembic import command
 from alembic.config import Config
@@ -22,6 +22,7 @@ from sqlalchemy import Engine
 
 from connectors.errors import ConnectorError
 from connectors.objects import LocalObjects
+from gateway.crypt4gh.streams import Source
 from gateway.env import Env, Objects
 from gateway.errors import BadInput, Unavailable
 from gateway.keys import FileKeys
@@ -183,7 +184,7 @@ class _Sandboxed:
         """Run one task; see ``env.Sandbox``."""
         try:
             with span("sandbox", task=task):
-                return self._sandbox.run_bounded(task, spec, inputs=inputs, outputs=outputs, limits=self._limits)
+                return self._sandbox.run_bounded(task, spec, inputs=cast("Mapping[str, Source | int]", inputs), outputs=outputs, limits=self._limits)
         except SandboxError as error:
             if error.from_task:
                 raise BadInput(str(error), code=error.code) from None

@@ -274,7 +274,7 @@ def _recipe(name: str, kind: str) -> tuple[str, str]:
     loaded = default_recipe(name)
     if loaded.kind != kind:
         raise BadInput(f"{MANIFEST}: recipe {name} is for {loaded.kind}, the view holds {kind}")
-    closure = {file: base64.b64encode(default_file(file)).decode() for file in sorted(loaded.closure)}
+    closure = {file: base64.b64encode(default_file(file)).decode() for file in sorted(loaded.files)}
     return json.dumps({"text": default_text(name).decode(), "files": closure}), loaded.digest
 
 

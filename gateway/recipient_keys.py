@@ -101,7 +101,7 @@ def _answers(body: dict[str, Any], answer: str) -> bool:
     except ValueError:
         return False
     if body["kind"] == "encryption":
-        return token_digest(raw.hex()) == body["nonce"]
+        return token_digest(raw.hex()) == str(body["nonce"])
     try:
         _ed25519(body["public_key"]).verify(raw, CONTEXT + bytes.fromhex(body["clear"]))
     except InvalidSignature:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from gateway.canonical import digest
 from gateway.crypt4gh import read_public_key, seal
@@ -145,7 +145,9 @@ def _part(env: Env, plan: Plan, source: Row, name: str) -> tuple[dict[str, Any],
     with ExitStack() as stack:
         raw = HashingReader(stack.enter_context(env.objects(plan.dataset["root"]).open(source["path"])))
         sink = HashingWriter(stack.enter_context(env.staging.create(plan.core_id, name)))
-        report = env.sandbox("deid.core", spec, inputs={"source": raw}, outputs={"core": sink})
+        report = env.sandbox(
+            "deid.core", spec, inputs={"source": cast("BinaryIO", raw)}, outputs={"core": cast("BinaryIO", sink)}
+        )
         raw.drain()
         if raw.hexdigest() != source["checksum"]:
             raise BadInput(f"{source['path']}: the file is not the one that was registered", code="source_changed")

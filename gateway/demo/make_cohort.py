@@ -116,8 +116,18 @@ def _consents(people: list[dict[str, str]]) -> list[dict[str, str]]:
         23: {"reconsent_due": "2026-01-31"}, 31: {"sensitive": "no"}, 40: {"provision": "no"},
         52: {"diseases": "C"}, 61: {"named_recipients": "Another Institute"}, 77: {"recipient_kinds": "hospital"},
     }  # fmt: skip
+    also_company = {
+        "recipient_kinds": "academic;hospital;company",
+        "named_recipients": "Victoria Harbour University;Delta Genomics (Shenzhen) Ltd",
+    }
     return [
-        {"participant": p["participant_id"], "birth_date": p["birth_date"], **plain, **changes.get(n, {})}
+        {
+            "participant": p["participant_id"],
+            "birth_date": p["birth_date"],
+            **plain,
+            **(also_company if n < 120 else {}),
+            **changes.get(n, {}),
+        }
         for n, p in enumerate(people)
     ]
 
