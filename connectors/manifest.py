@@ -11,8 +11,8 @@ from connectors.errors import ConnectorError
 
 REQUIRED = {
     "dataset": str, "title": dict, "owner": str, "holder": str, "responsible_person": str, "origin_of_material": str,
-    "provenance": dict, "hgr": dict, "population": dict, "samples": str, "data_use": list, "consent": str, "files": list,
-    "views": list,
+    "provenance": dict, "hgr": dict, "population": dict, "samples": str, "data_use": list, "consent": str,
+    "files": list, "views": list,
 }  # fmt: skip
 OPTIONAL = {"diseases": list, "identifiers": dict, "secret": str, "important": str}
 PROVENANCE = ("laboratory", "platform", "kit", "pipeline", "reference_build")

@@ -1,6 +1,7 @@
 """Look for what must not be there, in the very bytes that would leave (INTERFACES, "Leak check").
 
-Two questions. Does any value of a direct identifier of the source stand anywhere, in text, in a container's own fields, in
+Two questions. Does any value of a direct identifier of the source stand anywhere, in text, in a container's
+own fields, in
 the raw bytes? And is there anything whose kind was never allowed: a header line, a name in a gzip member, a cell of a
 genotype column that is not a genotype? The second needs no list of values, so it also finds what nobody thought of.
 The value found is never part of a finding.

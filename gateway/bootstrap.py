@@ -184,7 +184,8 @@ class _Sandboxed:
         """Run one task; see ``env.Sandbox``."""
         try:
             with span("sandbox", task=task):
-                return self._sandbox.run_bounded(task, spec, inputs=cast("Mapping[str, Source | int]", inputs), outputs=outputs, limits=self._limits)
+                given = cast("Mapping[str, Source | int]", inputs)
+                return self._sandbox.run_bounded(task, spec, inputs=given, outputs=outputs, limits=self._limits)
         except SandboxError as error:
             if error.from_task:
                 raise BadInput(str(error), code=error.code) from None

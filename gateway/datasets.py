@@ -266,7 +266,8 @@ def _store_view(tx: Tx, env: Env, new: _New, view: Mapping[str, Any], objects: S
 
 
 def _recipe(name: str, kind: str) -> tuple[str, str]:
-    """A stored recipe: its text and every file it names, as JSON; and the digest of that closure and the code version."""
+    """A stored recipe: its text and every file it names, as JSON; and the digest of that closure and the code
+    version."""
     if name == "none":
         return json.dumps(None), ""
     if name not in NAMES:

@@ -124,7 +124,8 @@ def _seal(env: Env, row: Row) -> None:
 
 
 def _record(env: Env, row: Row) -> None:
-    """sealed -> recorded | requested | refused: epochs, leaves and decision are read again in the writing transaction."""
+    """sealed -> recorded | requested | refused: epochs, leaves and decision are read again in the writing
+    transaction."""
     env.reached("between-seal-and-record")
 
     def permitted(tx: Tx, evidence: Evidence, decision: Decision) -> None:
@@ -165,9 +166,10 @@ STEPS: dict[str, Callable[[Env, Row], None]] = {
 
 
 def _hold_for_source(env: Env, row: Row, error: BadInput) -> None:
-    """A source that cannot be read or has changed is an unknown, and unknown holds (GW-03); recorded like any refusal."""
+    """A source that cannot be read or has changed is an unknown, and unknown holds (GW-03); recorded like any
+    refusal."""
 
-    def impossible(tx: Tx, evidence: Evidence, decision: Decision) -> None:
+    def impossible(_tx: Tx, _evidence: Evidence, _decision: Decision) -> None:
         raise Conflict("an unreadable source was permitted")
 
     _judge(env, row, impossible, measured=False, trouble=f"{error.code}: {error}")

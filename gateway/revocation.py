@@ -1,6 +1,7 @@
 """Withdrawal of a participant and revocation of a grant: effective everywhere within a second and one chunk.
 
-Both are one transaction: the restrictive fact, the killing of every artefact that holds the person or hangs on the grant,
+Both are one transaction: the restrictive fact, the killing of every artefact that holds the person or hangs on
+the grant,
 the closing entries, the notices, and the epoch that every worker polls. Shredding the bytes follows the commit and is
 repeated at every start until it is done. What was already sent stays decryptable, and we say so. Nothing is spliced:
 a withdrawn person is left out of a new release, the successor.

@@ -1,6 +1,8 @@
-"""Every setting, in one place: environment variables with the prefix ``TONGGUAN_`` and the file ``settings.toml`` in the home.
+"""Every setting, in one place: environment variables with the prefix ``TONGGUAN_`` and the file
+``settings.toml`` in the home.
 
-The environment wins over the file. A variable with our prefix that is not a setting is refused by name: a misspelt switch
+The environment wins over the file. A variable with our prefix that is not a setting is refused by name: a
+misspelt switch
 must not silently leave a door as it was. Nothing else in the gateway reads the environment.
 """
 

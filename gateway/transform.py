@@ -1,7 +1,9 @@
 """Source to core view, core view to one recipient's sealed copy. Parsing happens in children without keys or network.
 
-The core view is a function of (dataset content, recipe closure, permitted set) and carries that as its id; it is measured
-and leak-checked on its very bytes, then frozen, encrypted at rest and never handed out. The copy is the core view under the
+The core view is a function of (dataset content, recipe closure, permitted set) and carries that as its id; it
+is measured
+and leak-checked on its very bytes, then frozen, encrypted at rest and never handed out. The copy is the core
+view under the
 project's pseudonyms, sealed once with a new data key to the key bound in the grant.
 """
 
@@ -156,7 +158,8 @@ def _part(env: Env, plan: Plan, source: Row, name: str) -> tuple[dict[str, Any],
 
 
 def _participants(plan: Plan, source: Row) -> dict[str, str]:
-    """What the file calls a permitted person -> internal code. A person may have several samples in one file: refused."""
+    """What the file calls a permitted person -> internal code. A person may have several samples in one file:
+    refused."""
     if plan.view["kind"] == "table":
         return {plan.people[person]["source"]: person for person in plan.permitted}
     named: dict[str, str] = {}

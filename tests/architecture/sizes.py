@@ -22,7 +22,8 @@ def problems(root: Path) -> list[str]:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 length = (node.end_lineno or node.lineno) - node.lineno + 1
                 if length > FUNCTION:
-                    found.append(f"{path.relative_to(root)}:{node.lineno}: {node.name} has {length} lines, at most {FUNCTION}")
+                    place = f"{path.relative_to(root)}:{node.lineno}"
+                    found.append(f"{place}: {node.name} has {length} lines, at most {FUNCTION}")
     return found
 
 
