@@ -16,9 +16,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 SHORTEST = 4
 """Identifiers of fewer characters are matched as whole words only: two letters stand in any text."""
 HEADER_LINES = (b"##fileformat=", b"##contig=<", b"##FILTER=<", b"##INFO=<", b"##FORMAT=<", b"##ALT=<", b"#CHROM\t")
@@ -114,6 +111,10 @@ def _variants(name: str, data: bytes, wanted: Sequence[bytes]) -> list[Finding]:
 
 
 def _table(name: str, data: bytes, wanted: Sequence[bytes]) -> list[Finding]:
+    # Imported here: most files are not Parquet, and Arrow takes longer to import than they take to check.
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         table = pq.read_table(pa.BufferReader(data))
     except (pa.ArrowException, OSError) as error:

@@ -14,12 +14,16 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.metadata import files as wheel_files
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+
+from gateway.settings import Settings
+from tests.world import ENGINES, MovableClock, World, make_world, reopened
 
 ROOT = Path(__file__).parents[1]
 LOOPBACK = ("127.", "::1", "localhost")
@@ -66,6 +70,14 @@ def closed_network(monkeypatch: pytest.MonkeyPatch) -> None:
         return real(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", connect)
+
+
+@pytest.fixture(autouse=True)
+def closed_engines() -> Iterator[None]:
+    """Databases opened by a test are closed with it."""
+    yield
+    while ENGINES:
+        ENGINES.pop().dispose()
 
 
 @pytest.fixture(scope="session")
@@ -133,12 +145,57 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     yield from empty_postgres(request.getfixturevalue("postgres"))
 
 
-def empty_postgres(words: str) -> Iterator[str]:
+def empty_postgres(words: str, template: str = "template1") -> Iterator[str]:
     """A fresh database on the server, dropped afterwards."""
     name = "t" + secrets.token_hex(6)
     host = words.split()[0].removeprefix("host=")
     with psycopg.connect(words, autocommit=True) as connection:
-        connection.execute(f'create database "{name}"')
+        connection.execute(f'create database "{name}" template "{template}"')
     yield f"postgresql+psycopg://tester@/{name}?host={host}"
     with psycopg.connect(words, autocommit=True) as connection:
         connection.execute(f'drop database "{name}" with (force)')
+
+
+@pytest.fixture(scope="session")
+def sqlite_house(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """A house with a granted item, made once; tests work on copies."""
+    return _house(tmp_path_factory.mktemp("house"), "")
+
+
+@pytest.fixture(scope="session")
+def postgresql_house(tmp_path_factory: pytest.TempPathFactory, postgres: str) -> Iterator[World]:
+    for url in empty_postgres(postgres):
+        yield _house(tmp_path_factory.mktemp("house"), url)
+
+
+def _house(folder: Path, url: str) -> World:
+    world = make_world(folder, url)
+    world.ids["item"] = world.granted()
+    world.env.ledger.sync()
+    while ENGINES:
+        ENGINES.pop().dispose()
+    return world
+
+
+@pytest.fixture
+def world(sqlite_house: World, tmp_path: Path) -> World:
+    """A copy of the house on SQLite."""
+    return _copied(sqlite_house, tmp_path, "")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    """A copy of the house, once on each database."""
+    house: World = request.getfixturevalue(f"{request.param}_house")
+    if request.param == "sqlite":
+        yield _copied(house, tmp_path, "")
+        return
+    name = house.settings.database_url.split("/")[-1].split("?")[0]
+    for url in empty_postgres(request.getfixturevalue("postgres"), name):
+        yield _copied(house, tmp_path, url)
+
+
+def _copied(house: World, folder: Path, url: str) -> World:
+    shutil.copytree(house.settings.home, folder / "home")
+    fresh = replace(house, settings=Settings(home=folder / "home", database_url=url), clock=MovableClock())
+    return reopened(replace(fresh, ids=dict(house.ids)))

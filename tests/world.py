@@ -24,6 +24,8 @@ from gateway.record import put_fact
 from gateway.settings import Settings
 from policies.consent import set_digest
 
+ENGINES: list[Any] = []
+"""Engines of the worlds a test made; disposed of after it."""
 PASSWORD = "a password for tests"
 PEOPLE = 40
 PLACES = {"university": "hong_kong", "second": "hong_kong", "company": "mainland", "hospital": "mainland"}
@@ -137,7 +139,8 @@ def make_world(
     settings = Settings(home=folder / "home", database_url=database_url)
     make_home(settings, demo=True)
     clock = MovableClock()
-    env, _ = open_env(settings, clock=clock, reached=reached)
+    env, engine = open_env(settings, clock=clock, reached=reached)
+    ENGINES.append(engine)
     world = World(env=env, settings=settings, clock=clock)
     _people(world)
     root = source or write_source(folder / "source")
@@ -151,7 +154,8 @@ def make_world(
 
 def reopened(world: World, *, reached: Callable[[str], None] | None = None) -> World:
     """The same home in a fresh set of ports, as after a restart."""
-    env, _ = open_env(world.settings, clock=world.clock, reached=reached)
+    env, engine = open_env(world.settings, clock=world.clock, reached=reached)
+    ENGINES.append(engine)
     return World(
         env=env,
         settings=world.settings,
@@ -248,7 +252,9 @@ def vcf_text(samples: list[str], dice: np.random.Generator, sites: int = 60) -> 
     for site in range(sites):
         calls = dice.integers(0, 2, (len(samples), 2))
         cells = [f"{a}/{b}:{30 + site % 7}:{60 + site % 9}" for a, b in calls]
-        lines.append("\t".join(["chr1", str(1000 + site * 10), ".", "A", "C", "50", "PASS", "AC=9", "GT:DP:GQ", *cells]))
+        lines.append(
+            "\t".join(["chr1", str(1000 + site * 10), ".", "A", "C", "50", "PASS", "AC=9", "GT:DP:GQ", *cells])
+        )
     return ("\n".join([*head, *lines]) + "\n").encode()
 
 

@@ -266,7 +266,7 @@ holder: Shenzhen Harbour Hospital
 responsible_person: data steward on duty
 origin_of_material: mainland
 provenance:
-  {laboratory: SZH core lab, platform: short read, kit: PCR-free, pipeline: HospitalPipeline 3.1, reference_build: GRCh38}
+  {laboratory: SZH core lab, platform: short read, kit: PCR-free, pipeline: Pipeline 3.1, reference_build: GRCh38}
 hgr: {category: WGS, subtype: C1.3}
 population: {participants: 200, region_flag: 'no', pedigree_flag: 'no', reviewer_flag: 'no', minors: true}
 secret: 'no'
