@@ -28,6 +28,11 @@ def default_home() -> Path:
     return Path(base) / "tongguan"
 
 
+def home_is_named() -> bool:
+    """Whether ``TONGGUAN_HOME`` says where the home is."""
+    return bool(os.environ.get(PREFIX + "HOME"))
+
+
 class Settings(BaseSettings):
     """All settings with their defaults; ``docs/settings.md`` lists them."""
 

@@ -15,7 +15,7 @@ import uvicorn
 
 from gateway.bootstrap import make_home, open_env, read_home
 from gateway.errors import BadInput
-from gateway.settings import Settings, load_settings
+from gateway.settings import Settings, home_is_named, load_settings
 from gateway.verifier.__main__ import main as verify_main
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Tongguan 通关: nothing leaves except through it.")
@@ -139,9 +139,7 @@ def _print(body: Any, lines: list[str], *, as_json: bool) -> None:
 
 
 def _demo_settings() -> Settings:
-    import os
-
-    if os.environ.get("TONGGUAN_HOME"):
+    if home_is_named():
         return load_settings()
     home = Path(tempfile.mkdtemp(prefix="tongguan-demo-"))
     print(f"demo home {home}")

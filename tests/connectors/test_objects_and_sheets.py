@@ -43,7 +43,8 @@ def test_no_name_leads_outside(root: Path, path: str) -> None:
 
 def test_plain_files_open_and_a_folder_or_a_scheme_as_root_does_not(root: Path) -> None:
     objects = LocalObjects(str(root))
-    assert objects.open("plain.csv").read() == b"a,b\n1,2\n"
+    with objects.open("plain.csv") as file:
+        assert file.read() == b"a,b\n1,2\n"
     assert objects.list() == ["plain.csv"]
     for bad in ("s3://bucket", str(root / "plain.csv"), str(root / "none")):
         with pytest.raises(ConnectorError):

@@ -45,6 +45,7 @@ BAD_RECORDS = {
     "an END that is text": ("1 10 . A <DEL> . . END=x GT 0/1 0/0", "bad_info"),
     "an allele that is not there": ("1 10 . A C . . . GT 0/2 0/0", "bad_genotype"),
     "an allele number without end": ("1 10 . A C . . . GT 0/11111111111111111111 0/0", "bad_genotype"),
+    "an allele number that would wrap to 1": ("1 10 . A C . . . GT 0/4294967297 0/0", "bad_genotype"),
     "an allele with a leading zero": ("1 10 . A C . . . GT 0/01 0/0", "bad_genotype"),
     "a genotype that ends in a separator": ("1 10 . A C . . . GT 0/ 0/0", "bad_genotype"),
     "a genotype of the common width that is none": ("1 10 . A C . . . GT 0x1 0/0", "bad_genotype"),
