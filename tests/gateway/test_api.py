@@ -93,7 +93,9 @@ def test_inv09_after_revocation_the_same_link_is_403_and_nothing_streams(client:
     link, headers, _ = available(client, world)
     assert client.get(link, headers={**headers, "Range": "bytes=0-9"}).status_code == 206
     steward = token(client, "steward", "mainland")
-    assert client.post(f"/grants/{world.ids['grant:' + world.ids['item']]}/revocation", headers=steward).status_code == 201
+    assert (
+        client.post(f"/grants/{world.ids['grant:' + world.ids['item']]}/revocation", headers=steward).status_code == 201
+    )
     refused = client.get(link, headers={**headers, "Range": "bytes=0-9"})
     assert refused.status_code == 403
     assert refused.json()["rules"] == ["GW-10"]
@@ -136,7 +138,9 @@ def test_unknown_fields_change_nothing(client: TestClient) -> None:
     assert answer.status_code == 422
 
 
-def test_a_receipt_proves_the_release_offline(client: TestClient, world: World, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_receipt_proves_the_release_offline(
+    client: TestClient, world: World, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     from gateway.verifier.verify import verify_log
 
     link, headers, _ = available(client, world)
