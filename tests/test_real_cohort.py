@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pysam
+import pysam.bcftools
 import pytest
 
 from gateway import applications, filings, revocation
