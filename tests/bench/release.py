@@ -54,7 +54,9 @@ def main() -> None:
         "runs": given.runs,
     }
     machine = {"cores": os.cpu_count(), "python": platform.python_version()}
-    print(json.dumps({"bench": "release", "machine": machine, "rows": [row]}) if given.json else json.dumps(row, indent=2))
+    print(
+        json.dumps({"bench": "release", "machine": machine, "rows": [row]}) if given.json else json.dumps(row, indent=2)
+    )
 
 
 def measure(source: bytes, samples: list[str]) -> dict[str, float]:
