@@ -60,7 +60,7 @@ class NotSignedIn(GatewayError):
 
 
 class NotAllowed(GatewayError):
-    """This person may not do this; ``rules`` are catalogue or GW ids, each with a citation and remedy in the glossary."""
+    """This person may not do this; ``rules`` are catalogue or GW ids, each explained in the policy texts."""
 
     code = "not_allowed"
 

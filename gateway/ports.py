@@ -6,10 +6,12 @@ Nothing here does anything: no database, no socket, no file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
 
 
 class Clock(Protocol):
@@ -78,3 +80,48 @@ class Outbox(Protocol):
 
 Reached = Callable[[str], None]
 """Called with the name of each point a release passes; does nothing outside fault-injection tests."""
+
+
+Row = Mapping[str, Any]
+"""One database row as column name to value; times are RFC 3339 text in UTC, JSON columns are plain values."""
+
+
+class Tx(Protocol):
+    """One open transaction. Tables are named in ``gateway.store.tables``; nothing here commits."""
+
+    def get(self, table: str, row_id: str) -> Row | None:
+        """The row of that id, or None. The row stays locked until the transaction ends."""
+
+    def find(self, table: str, **equals: object) -> list[Row]:
+        """Rows whose columns equal the given values (a tuple or list means "one of"), ordered by id."""
+
+    def insert(self, table: str, *rows: Row) -> None:
+        """Add rows."""
+
+    def update(self, table: str, row_id: str, **changes: object) -> None:
+        """Change one row; it must exist."""
+
+    def delete(self, table: str, **equals: object) -> int:
+        """Remove rows of a table that is not a fact table; how many."""
+
+    def fact_tables(self) -> tuple[str, ...]:
+        """Names of the tables whose rows cite a ledger leaf."""
+
+    def fact_columns(self, table: str) -> tuple[str, ...]:
+        """The columns of a fact table that its commitment covers, in order."""
+
+    def epochs(self, names: Iterable[str]) -> dict[str, int]:
+        """The present value of each named epoch; one never bumped is 0."""
+
+    def bump(self, name: str) -> None:
+        """Raise one epoch, and with it the global one that every worker polls."""
+
+
+class UnitOfWork(Protocol):
+    """Runs closures in a transaction; a closure may run again, so it must not touch the world outside ``Tx``."""
+
+    def run(self, work: Callable[[Tx], T]) -> T:
+        """Commit when ``work`` returns, roll back when it raises."""
+
+    def read(self, work: Callable[[Tx], T]) -> T:
+        """A consistent snapshot; writing in it is an error."""

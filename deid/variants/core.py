@@ -1,0 +1,137 @@
+"""The core view of a cohort VCF: the permitted participants under internal codes, and nothing of anyone else.
+
+The promise: the bytes written are a function of the plan, the permitted participants' values in the listed fields, and
+the source's contig, FILTER and FORMAT declarations. Who else is in the file, in which order, and what any other column,
+key or header line says changes no byte. For that, sites nobody permitted carries are dropped, ALT alleles nobody
+permitted carries are cut away and the rest put in byte order, ID and QUAL are emptied and counts made anew.
+What remains cohort-derived because a recipe may ask for it: FILTER and QUAL are judgements over the whole cohort; and
+which base a record starts at was chosen by a caller that saw everyone (POS is not moved).
+The order: read the header, find the columns, rewrite chunk after chunk, compress, write. Nothing is sought, nothing is
+held but a few chunks; a sink that has received bytes before an error must be thrown away by its owner.
+Not here: recipients' names (``recipient.py``), risk, leak check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from deid.variants.engine import rewriter
+from deid.variants.errors import RECORD_ERRORS, VariantError
+from deid.variants.header import SourceHeader, check_names, parse_header, write_header
+from deid.variants.layout import REASONS, Counts, Layout, Rewritten, layout_of, no_counts
+from deid.variants.plan import VariantPlan
+from deid.variants.recipient import CopyCounts, copy_view
+from deid.variants.stream import Workers, Written, read_text, split_header, whole_lines, write_text
+
+__all__ = ["CopyCounts", "VariantCounts", "copy_view", "core_view"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariantCounts:
+    """What was done. ``records_in`` and ``removed["no_carrier"]`` depend on the whole cohort: not for recipients.
+
+    ``digest`` is ``sha256:`` of the compressed bytes as written, ``bytes`` their number. ``called`` has, for each
+    participant in output order (by code), the records written with at least one allele called;
+    ``singletons_per_participant_max`` is the most single-copy ALT alleles that one participant has in the output.
+    """
+
+    records_in: int
+    records_out: int
+    removed: Mapping[str, int]
+    participants: int
+    digest: str
+    bytes: int
+    singletons_per_participant_max: int
+    called: tuple[int, ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Tally:
+    records_in: int = 0
+    records_out: int = 0
+    removed: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REASONS, 0))
+    missing: Counts
+    singletons: Counts
+
+    def add(self, done: Rewritten) -> None:
+        self.records_in += done.records_in
+        self.records_out += done.records_out
+        for total, more in ((self.missing, done.missing), (self.singletons, done.singletons)):
+            for column, count in enumerate(more):
+                total[column] += count
+        for reason, count in zip(REASONS, done.removed, strict=True):
+            self.removed[reason] += count
+
+
+def core_view(
+    plan: VariantPlan,
+    source: BinaryIO,
+    sink: BinaryIO,
+    *,
+    participants: Mapping[str, str],
+    level: int = 6,
+    threads: int = 1,
+    compiled: bool | None = None,
+) -> VariantCounts:
+    """Write the core view of ``source`` (VCF: bgzip, gzip or plain; a pipe will do) as bgzip VCF to ``sink``.
+
+    ``participants`` maps each permitted source column to its internal code; no other column leaves. Columns are ordered
+    by code. ``level`` is libdeflate's. ``compiled`` None uses the kernel where it is installed; the bytes are the same.
+    Raises ``VariantError`` with a stable code and, where it has one, the line or the byte offset.
+    """
+    check_names(participants.values(), what="internal codes")
+    if not 1 <= level <= 12 or threads < 1:
+        raise VariantError("bad_argument", "level must be 1 to 12 and threads at least 1")
+    workers = Workers(threads)
+    try:
+        pieces = read_text(source, workers)
+        header_text, rest = split_header(pieces)
+        header = parse_header(header_text)
+        layout = layout_of(plan, header, _columns(header, participants))
+        width = len(layout.columns)
+        tally = _Tally(missing=no_counts(width), singletons=no_counts(width))
+        done = workers.over(rewriter(layout, compiled=compiled), whole_lines(rest, pieces))
+        written = Written(sink)
+        names = sorted(participants.values())
+        write_text(_texts(write_header(plan, header, names), header, done, tally), written, workers, level)
+    finally:
+        workers.close()
+    return _counts(layout, tally, written)
+
+
+def _columns(header: SourceHeader, participants: Mapping[str, str]) -> list[int]:
+    """The source column of each permitted participant, ordered by code."""
+    if not participants:
+        raise VariantError("no_participants", "nobody is permitted, so there is nothing to write")
+    places = {name: index for index, name in enumerate(header.samples)}
+    absent = sum(name not in places for name in participants)
+    if absent:
+        what = f"{absent} of the {len(participants)} participants listed have no column in the file"
+        raise VariantError("participant_missing", what, line=header.lines)
+    by_code = sorted(participants, key=lambda name: participants[name])
+    return [places[name] for name in by_code]
+
+
+def _texts(head: bytes, header: SourceHeader, done: Iterable[Rewritten], tally: _Tally) -> Iterator[bytes]:
+    yield head
+    for one in done:
+        if one.fault:
+            code, sentence = RECORD_ERRORS[one.fault]
+            raise VariantError(code, sentence, line=header.lines + tally.records_in + one.line + 1)
+        tally.add(one)
+        yield one.text
+
+
+def _counts(layout: Layout, tally: _Tally, written: Written) -> VariantCounts:
+    return VariantCounts(
+        records_in=tally.records_in,
+        records_out=tally.records_out,
+        removed={reason: count for reason, count in tally.removed.items() if count},
+        participants=len(layout.columns),
+        digest=written.digest(),
+        bytes=written.size,
+        singletons_per_participant_max=max(tally.singletons),
+        called=tuple(tally.records_out - missing for missing in tally.missing),
+    )

@@ -1,0 +1,72 @@
+"""Everything a record rewriter needs to know, said once for both twins (the compiled kernel and plain Python).
+
+Columns are numbered as in the source; output order is the order of ``columns``. Not here: how a record is rewritten.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from deid.variants.header import SourceHeader, format_kept, info_kept
+from deid.variants.plan import VariantPlan
+
+Counts: TypeAlias = "array[int]"
+"""Signed 64-bit counts, one per output column (numpy would cost a short task more to load than to use)."""
+
+REASONS = ("no_carrier", "masked", "private_allele", "minimum_allele_count")
+"""Why a record does not leave: no permitted carrier; touches the mask; too few carriers; too few copies."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """The plan joined with one source's header and the permitted columns in output order."""
+
+    plan: VariantPlan
+    columns: tuple[int, ...]
+    source_columns: int
+    contigs: frozenset[bytes]
+    contig_order: tuple[bytes, ...]
+    filters: frozenset[bytes]
+    format: tuple[str, ...]
+    info: tuple[str, ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class Rewritten:
+    """What became of one chunk of whole lines.
+
+    ``missing`` and ``singletons`` hold one count per output column: written genotypes without a called allele, and ALT
+    alleles written with a single copy. ``fault`` is an index into ``RECORD_ERRORS`` and ``line`` the failing line's
+    index in the chunk; 0 and the number of lines where all went well.
+    """
+
+    text: bytes
+    records_in: int
+    records_out: int
+    removed: tuple[int, int, int, int]
+    missing: Counts = field(repr=False)
+    singletons: Counts = field(repr=False)
+    fault: int
+    line: int
+
+
+def no_counts(width: int) -> Counts:
+    """Zeros."""
+    return array("q", bytes(8 * width))
+
+
+def layout_of(plan: VariantPlan, source: SourceHeader, columns: Sequence[int]) -> Layout:
+    """The layout for the source columns ``columns``, in output order."""
+    return Layout(
+        plan=plan,
+        columns=tuple(columns),
+        source_columns=len(source.samples),
+        contigs=frozenset(name for name, _ in source.contigs),
+        contig_order=tuple(name for name, _ in source.contigs),
+        filters=frozenset({*source.filters, b"PASS"}),
+        format=format_kept(plan, source),
+        info=info_kept(plan, source),
+    )

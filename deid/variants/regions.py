@@ -1,0 +1,71 @@
+"""Masks and panels: BED text to merged, sorted intervals, and two questions about a span.
+
+Coordinates are BED's own: 0-based, half-open (UCSC BED; GA4GH BED v1 section 1.1). Not here: which mask applies.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from deid.variants.errors import VariantError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Regions:
+    """Per contig name, the starts and the ends of intervals that are sorted and do not touch."""
+
+    starts: Mapping[bytes, tuple[int, ...]] = field(default_factory=dict)
+    ends: Mapping[bytes, tuple[int, ...]] = field(default_factory=dict)
+
+    def overlaps(self, contig: bytes, start: int, end: int) -> bool:
+        """Whether any base of [start, end) lies in a region."""
+        index = bisect_right(self.ends.get(contig, ()), start)
+        starts = self.starts.get(contig, ())
+        return index < len(starts) and starts[index] < end
+
+    def contains(self, contig: bytes, start: int, end: int) -> bool:
+        """Whether every base of [start, end) lies in a region."""
+        index = bisect_right(self.ends.get(contig, ()), start)
+        starts = self.starts.get(contig, ())
+        return index < len(starts) and starts[index] <= start and self.ends[contig][index] >= end
+
+
+def parse_bed(text: bytes, *, name: str) -> Regions:
+    """Read BED; blank lines and ``#``, ``track``, ``browser`` lines are passed over.
+
+    Raises ``VariantError`` (``bad_bed``) naming ``name`` and the line.
+    """
+    found: dict[bytes, list[tuple[int, int]]] = {}
+    for number, line in enumerate(text.split(b"\n"), start=1):
+        line = line.rstrip(b"\r")
+        if not line.strip() or line.startswith((b"#", b"track", b"browser")):
+            continue
+        contig, start, end = _interval(line, name, number)
+        found.setdefault(contig, []).append((start, end))
+    merged = {contig: _merge(sorted(spans)) for contig, spans in found.items()}
+    return Regions(
+        starts={contig: tuple(start for start, _ in spans) for contig, spans in merged.items()},
+        ends={contig: tuple(end for _, end in spans) for contig, spans in merged.items()},
+    )
+
+
+def _interval(line: bytes, name: str, number: int) -> tuple[bytes, int, int]:
+    columns = line.split(b"\t") if b"\t" in line else line.split()
+    if len(columns) < 3 or not columns[0] or not all(c.isdigit() and len(c) <= 10 for c in columns[1:3]):
+        raise VariantError("bad_bed", f"{name} line {number} is not contig, start, end")
+    start, end = int(columns[1]), int(columns[2])
+    if start >= end:
+        raise VariantError("bad_bed", f"{name} line {number} has no base between start and end")
+    return columns[0], start, end
+
+
+def _merge(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    merged: list[tuple[int, int]] = []
+    for start, end in spans:
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        else:
+            merged.append((start, end))
+    return merged

@@ -1,0 +1,140 @@
+"""From a byte stream to whole lines and back, in order, in bounded memory, on one thread or several.
+
+Each stage is a plain function of its input, so threads change when something happens and never what is written.
+Not here: what a line means.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import BinaryIO, TypeVar
+
+from deid import bgzf
+from deid.variants.errors import VariantError
+
+MAX_LINE = 1 << 24
+"""Longest line read, in bytes: a GT of a million people with room to spare; above it a file is no VCF."""
+MAX_HEADER = 1 << 26
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+
+
+class Workers:
+    """Runs one function over many inputs and gives the results in order, at most a few inputs ahead."""
+
+    def __init__(self, threads: int) -> None:
+        self._ahead = 2 * threads
+        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+
+    def over(self, work: Callable[[Given], Made], inputs: Iterable[Given]) -> Iterator[Made]:
+        """Like ``map``; an exception comes out at its own place in the order."""
+        if self._pool is None:
+            yield from map(work, inputs)
+            return
+        waiting: deque[Future[Made]] = deque()
+        for given in inputs:
+            waiting.append(self._pool.submit(work, given))
+            if len(waiting) >= self._ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+    def close(self) -> None:
+        """Wait for what runs, forget what does not."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def read_text(source: BinaryIO, workers: Workers) -> Iterator[bytes]:
+    """The decompressed text of a bgzip, gzip or plain VCF, in pieces.
+
+    Raises ``VariantError``: ``not_vcf``, ``bcf``, or what ``deid.bgzf`` finds, with the byte offset.
+    """
+    incoming = bgzf.Incoming(source)
+    start = incoming.peek(18)
+    try:
+        pieces = _pieces(incoming, start, workers)
+        first = next(pieces, b"")
+        if first.startswith(b"BCF\x02"):
+            raise VariantError("bcf", "the file is BCF; convert it to VCF first")
+        if not first.startswith(b"##fileformat=VCF"):
+            raise VariantError("not_vcf", "the file does not begin with ##fileformat=VCF")
+        yield first
+        yield from pieces
+    except bgzf.ContainerError as error:
+        raise VariantError(error.code, str(error)) from error
+
+
+def _pieces(incoming: bgzf.Incoming, start: bytes, workers: Workers) -> Iterator[bytes]:
+    if bgzf.is_bgzf(start):
+        return workers.over(bgzf.inflate_blocks, bgzf.block_groups(incoming))
+    if bgzf.is_gzip(start):
+        return bgzf.gzip_groups(incoming)
+    return bgzf.plain_groups(incoming)
+
+
+def split_header(pieces: Iterator[bytes]) -> tuple[bytes, bytes]:
+    """The header with its #CHROM line, and the text behind it. Raises ``VariantError`` (``bad_header``)."""
+    text, mark = b"", -1
+    for piece in pieces:
+        # The last bytes are looked at again: the mark may lie across two pieces.
+        begin = max(0, len(text) - 7)
+        text += piece
+        if mark < 0:
+            mark = text.find(b"\n#CHROM", begin)
+        if len(text) > MAX_HEADER:
+            raise VariantError("bad_header", f"the header does not end within {MAX_HEADER} bytes")
+        end = text.find(b"\n", mark + 1) if mark >= 0 else -1
+        if end >= 0:
+            return text[: end + 1], text[end + 1 :]
+    raise VariantError("truncated", "the file ends before the end of its header")
+
+
+def whole_lines(rest: bytes, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Chunks of whole lines. Raises ``VariantError``: ``line_too_long``, ``truncated`` (no last line feed)."""
+    for piece in pieces:
+        cut = piece.rfind(b"\n") + 1
+        if cut:
+            yield b"".join((rest, piece[:cut]))
+            rest = piece[cut:]
+        else:
+            rest += piece
+        if len(rest) > MAX_LINE:
+            raise VariantError("line_too_long", f"a line has more than {MAX_LINE} bytes")
+    cut = rest.rfind(b"\n") + 1
+    if cut:
+        yield rest[:cut]
+    if cut < len(rest):
+        raise VariantError("truncated", "the last line has no line end: the file is cut short")
+
+
+class Written:
+    """What went into the sink: size and SHA-256 of the compressed bytes exactly as written."""
+
+    def __init__(self, sink: BinaryIO) -> None:
+        self._sink = sink
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes) -> None:
+        """Write all of ``data``; a raw pipe may take it in parts."""
+        view = memoryview(data)
+        self._hash.update(view)
+        self.size += len(view)
+        while view:
+            view = view[self._sink.write(view) :]
+
+    def digest(self) -> str:
+        """``sha256:`` and hexadecimal digits."""
+        return f"sha256:{self._hash.hexdigest()}"
+
+
+def write_text(texts: Iterable[bytes], sink: Written, workers: Workers, level: int) -> None:
+    """Compress into BGZF at libdeflate ``level`` (1 to 12) and write, end-of-file block last."""
+    for block in workers.over(lambda group: bgzf.deflate_blocks(group, level), bgzf.cut_blocks(texts)):
+        sink.write(block)
+    sink.write(bgzf.EOF_BLOCK)

@@ -1,0 +1,259 @@
+"""Join the ports: settings to ``Env``. The only module that knows connectors, and what stands behind each port.
+
+A home is made once: folders 0700, keys 0600, database created and synced, the ledger with its own origin and first
+checkpoint. Opening a home that is not one says so. A demo home carries its mark for good and cannot be promoted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar, cast
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Engine
+
+from connectors.errors import ConnectorError
+from connectors.objects import LocalObjects
+from gateway.crypt4gh.streams import Source
+from gateway.env import Env, Objects
+from gateway.errors import BadInput, Unavailable
+from gateway.keys import FileKeys
+from gateway.ledger.embedded import EmbeddedLedger
+from gateway.ledger.files import DiskLogFiles
+from gateway.ledger.sequencer import Sequencer
+from gateway.sandbox.port import Limits, SandboxError
+from gateway.sandbox.runner import ProcessSandbox
+from gateway.settings import Settings
+from gateway.staging import SealedStore, Staging
+from gateway.store.outbox import SqlOutbox
+from gateway.store.transactions import SqlUnitOfWork, open_engine
+from gateway.telemetry import span
+from policies.decide import load_policy
+
+TASKS = {
+    "connectors.sniff": "connectors.sniff:sniff",
+    "connectors.manifest": "connectors.manifest:read_manifest",
+    "connectors.samples": "connectors.sheets:read_samples",
+    "connectors.consent": "connectors.sheets:read_consent",
+    "connectors.columns": "connectors.sheets:read_columns",
+    "deid.core": "deid.run:core",
+    "deid.copy": "deid.run:copy",
+    "deid.assess": "deid.run:assess",
+    "deid.leakcheck": "deid.run:leakcheck",
+}
+MARK = "home.json"
+T = TypeVar("T")
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """Now, in UTC."""
+        return datetime.now(UTC)
+
+
+class SystemRandomness:
+    """The operating system's random numbers."""
+
+    def token(self, size: int) -> bytes:
+        """``size`` bytes."""
+        return secrets.token_bytes(size)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Home:
+    """A home folder and its mark."""
+
+    root: Path
+    demo: bool
+    origin: str
+
+    @property
+    def ledger(self) -> Path:
+        """The published log."""
+        return self.root / "ledger"
+
+
+def make_home(settings: Settings, *, demo: bool) -> Home:
+    """Create folders, keys, database and ledger; a second run finds everything and changes nothing."""
+    root = settings.home
+    _private(root)
+    for name in ("keys", "staging", "copies", "ledger"):
+        _private(root / name)
+    mark = root / MARK
+    if mark.exists():
+        home = read_home(settings)
+        if home.demo != demo:
+            raise BadInput("this home was made as a demo or as a real one, and stays what it is")
+    else:
+        year = datetime.now(UTC).year
+        made = settings.origin or f"{'demo' if demo else 'tongguan'}-{secrets.token_hex(4)}.example/provisions-{year}"
+        _write_private(mark, json.dumps({"demo": demo, "origin": made, "format": 1}) + "\n")
+        home = read_home(settings)
+    keys = FileKeys(root / "keys", SystemRandomness())
+    keys.create_all()
+    keys.add_custodian("gateway")
+    migrate(settings)
+    env, engine = open_env(settings)
+    env.ledger.sync()
+    engine.dispose()
+    return home
+
+
+def read_home(settings: Settings) -> Home:
+    """The home at ``settings.home``. Raises BadInput when there is none."""
+    try:
+        body = json.loads((settings.home / MARK).read_text("utf-8"))
+        return Home(root=settings.home, demo=bool(body["demo"]), origin=str(body["origin"]))
+    except FileNotFoundError:
+        raise BadInput(f"{settings.home}: there is no home here; make one with: tongguan init") from None
+    except (OSError, ValueError, KeyError):
+        raise BadInput(f"{settings.home / MARK}: cannot be read") from None
+
+
+def database_url(settings: Settings) -> str:
+    """The configured database, or SQLite in the home."""
+    return settings.database_url or f"sqlite:///{settings.home / 'tongguan.sqlite'}"
+
+
+def migrate(settings: Settings) -> None:
+    """Bring the database to the newest migration. A new SQLite file is created and synced at once."""
+    url = database_url(settings)
+    if url.startswith("sqlite:///"):
+        _create_synced(Path(url.removeprefix("sqlite:///")))
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "store" / "migrations"))
+    config.attributes["engine"] = engine = open_engine(url)
+    try:
+        command.upgrade(config, "head")
+    finally:
+        engine.dispose()
+
+
+def open_env(
+    settings: Settings,
+    *,
+    clock: Any = None,
+    reached: Callable[[str], None] | None = None,
+    limits: Limits | None = None,
+) -> tuple[Env, Engine]:
+    """Everything a use case needs, over an existing home; the engine is the caller's to dispose of."""
+    home = read_home(settings)
+    random = SystemRandomness()
+    keys = FileKeys(home.root / "keys", random)
+    engine = open_engine(database_url(settings))
+    uow = SqlUnitOfWork(engine)
+    files = DiskLogFiles(home.ledger)
+    used_clock = clock or SystemClock()
+    sequencer = Sequencer(
+        outbox=SqlOutbox(uow, home.origin),
+        files=files,
+        signer=keys.ledger_signer(home.origin),
+        clock=used_clock,
+        origin=home.origin,
+    )
+    env = Env(
+        uow=uow,
+        clock=used_clock,
+        random=random,
+        ledger=EmbeddedLedger(sequencer, files),
+        keys=keys,
+        sandbox=_Sandboxed(ProcessSandbox(tasks=TASKS), limits or Limits()),
+        staging=Staging(home.root / "staging", keys, random),
+        copies=SealedStore(home.root / "copies"),
+        objects=_Opened,
+        policy=load_policy(),
+        reached=reached or (lambda _point: None),
+        demo=home.demo,
+        settings={"session_hours": settings.session_hours, "token_minutes": settings.token_minutes},
+    )
+    return env, engine
+
+
+class _Sandboxed:
+    """``env.Sandbox`` over the process sandbox: a task's own refusal is bad input, anything else is our trouble."""
+
+    def __init__(self, sandbox: ProcessSandbox, limits: Limits) -> None:
+        self._sandbox, self._limits = sandbox, limits
+
+    def __call__(
+        self, task: str, spec: Mapping[str, Any], *, inputs: Mapping[str, BinaryIO], outputs: Mapping[str, BinaryIO]
+    ) -> Any:
+        """Run one task; see ``env.Sandbox``."""
+        try:
+            with span("sandbox", task=task):
+                given = cast("Mapping[str, Source | int]", inputs)
+                return self._sandbox.run_bounded(task, spec, inputs=given, outputs=outputs, limits=self._limits)
+        except SandboxError as error:
+            if error.from_task:
+                raise BadInput(str(error), code=error.code) from None
+            if error.code in {"memory_exceeded", "time_exceeded", "task_crashed", "task_killed"}:
+                raise BadInput(
+                    f"the file could not be read within its limits ({error.code})", code=error.code
+                ) from None
+            raise Unavailable(f"the sandbox could not do its work ({error.code})") from None
+
+
+class _Opened:
+    """Local objects whose refusals are the gateway's."""
+
+    def __init__(self, root: str) -> None:
+        try:
+            self._objects: Objects = LocalObjects(root)
+        except ConnectorError as error:
+            raise BadInput(str(error), code=error.code) from None
+
+    def open(self, path: str) -> BinaryIO:
+        """See ``connectors.objects``."""
+        return self._told(lambda: self._objects.open(path))
+
+    def list(self) -> list[str]:
+        """See ``connectors.objects``."""
+        return self._told(self._objects.list)
+
+    def checksum(self, path: str) -> str:
+        """See ``connectors.objects``."""
+        return self._told(lambda: self._objects.checksum(path))
+
+    def _told(self, act: Callable[[], T]) -> T:
+        try:
+            return act()
+        except ConnectorError as error:
+            raise BadInput(str(error), code=error.code) from None
+
+
+def _private(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder.chmod(0o700)
+
+
+def _write_private(path: Path, text: str) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _create_synced(path: Path) -> None:
+    """SQLite swallows a failed sync of the folder when it makes its files lazily; so they are made and synced here."""
+    if path.exists():
+        return
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    os.fsync(handle)
+    os.close(handle)
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+    connection.close()
+    folder = os.open(path.parent, os.O_RDONLY)
+    os.fsync(folder)
+    os.close(folder)

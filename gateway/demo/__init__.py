@@ -1,0 +1,1 @@
+"""The demo: a synthetic cohort and the whole story told on it."""

@@ -1,0 +1,131 @@
+"""The one writer of the log: gives entries their positions and signs what became of it.
+
+The order: positions in the database, bundles, tiles, size row (compare and swap), checkpoint. A crash anywhere is
+mended by the next run, which does again everything after the checkpoint on disk; the same entries give the same bytes.
+A head is signed only when it provably continues the checkpoint on disk, and never when the database is behind that
+checkpoint (a restored backup). Outbox rows may be dropped only below the size of the signed checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from gateway.errors import LedgerUnavailable
+from gateway.ports import Clock, Outbox, Signer
+from gateway.verifier import merkle
+from gateway.verifier.audit import CHECKPOINT, VKEY
+from gateway.verifier.note import Checkpoint, verify_checkpoint
+from gateway.verifier.tiles import WIDTH, Tile
+
+from .checkpoint import sign_checkpoint, verifier_key
+from .files import LogStore
+from .log import TreeFiles, integrate, read_entries, superseded
+
+
+@dataclass(slots=True, kw_only=True)
+class Sequencer:
+    """Call ``run_once`` every second; raises ``LedgerUnavailable`` and has then signed nothing."""
+
+    outbox: Outbox
+    files: LogStore
+    signer: Signer
+    clock: Clock
+    origin: str
+    batch: int = 4096
+    _newest: datetime | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        if self.origin != self.signer.name:
+            raise LedgerUnavailable("the signing key is named for another log origin")
+
+    def run_once(self) -> int:
+        """Sequence, integrate and sign what is waiting; how many entries the checkpoint gained."""
+        before = self._head()
+        self._refuse_turned_clock(before.size)
+        published = self.outbox.published_size()
+        if before.size > published:
+            raise LedgerUnavailable(
+                f"the checkpoint signs {before.size} entries and the database knows {published}: a restored backup?"
+            )
+        self.outbox.assign_positions(self.batch)
+        entries = self._entries(before.size, published)
+        if not entries:
+            return 0
+        size, root = integrate(self.files, before.size, entries)
+        self._refuse_fork(before, size, root)
+        if size > published and not self.outbox.publish(size=size, root=root, expected_size=published):
+            return 0  # another sequencer moved the size row: the log is its to sign
+        self._sign(size, root)
+        for folder in superseded(before.size, size):
+            self.files.prune(folder)
+        self._newest = _latest(self._newest, entries[-1])
+        return len(entries)
+
+    def _head(self) -> Checkpoint:
+        """The checkpoint on disk, verified; a log that has none yet gets the one of the empty tree."""
+        key = verifier_key(self.signer)
+        stored_key, stored = self.files.read(VKEY), self.files.read(CHECKPOINT)
+        if stored_key is None and stored is None and self.outbox.published_size() == 0:
+            self.files.write(VKEY, f"{key}\n".encode())
+            stored_key = self.files.read(VKEY)
+        if stored_key != f"{key}\n".encode():
+            raise LedgerUnavailable(f"{VKEY} is not the public half of the signing key")
+        if stored is None:
+            if self.outbox.published_size():
+                raise LedgerUnavailable("the checkpoint is gone although entries were published")
+            stored = sign_checkpoint(self.signer, size=0, root=merkle.EMPTY_ROOT)
+            self.files.write(CHECKPOINT, stored)
+        try:
+            return verify_checkpoint(stored, key)
+        except ValueError as error:
+            raise LedgerUnavailable(f"the checkpoint on disk cannot be trusted: {error}") from None
+
+    def _entries(self, size: int, published: int) -> list[bytes]:
+        """What follows the checkpoint: at least up to the published size, without a gap."""
+        rows = self.outbox.positioned_from(size, max(self.batch, published - size))
+        if [row.position for row in rows] != list(range(size, size + len(rows))):
+            raise LedgerUnavailable(f"the outbox has a gap after position {size}")
+        if size + len(rows) < published:
+            raise LedgerUnavailable(f"the outbox no longer holds all entries from {size} to {published}")
+        return [row.body for row in rows]
+
+    def _refuse_fork(self, before: Checkpoint, size: int, root: bytes) -> None:
+        """The new head continues the signed one, shown from the tiles as they lie on disk."""
+        tree = TreeFiles(self.files, size)
+        if tree.root() != root:
+            raise LedgerUnavailable("the tiles on disk do not give the root that was computed")
+        if before.size == 0:
+            return
+        try:
+            proof = tree.consistency(before.size)
+            merkle.verify_consistency(sizes=(before.size, size), roots=(before.root, root), proof=proof)
+        except ValueError:
+            raise LedgerUnavailable(
+                f"the tiles on disk do not continue the checkpoint of size {before.size}; nothing is signed"
+            ) from None
+
+    def _sign(self, size: int, root: bytes) -> None:
+        """Publish the head, unless somebody published a later one meanwhile."""
+        if self._head().size < size:
+            self.files.write(CHECKPOINT, sign_checkpoint(self.signer, size=size, root=root))
+
+    def _refuse_turned_clock(self, size: int) -> None:
+        """The present is not before the newest signed entry."""
+        if self._newest is None and size:
+            last = Tile(level=None, index=(size - 1) // WIDTH, width=(size - 1) % WIDTH + 1)
+            self._newest = _latest(None, read_entries(self.files, last)[-1])
+        if self._newest is not None and self.clock.now() < self._newest:
+            raise LedgerUnavailable("the clock stands before the last entry of the ledger")
+
+
+def _latest(known: datetime | None, entry: bytes) -> datetime | None:
+    """The later of ``known`` and the entry's own time, where it states one."""
+    try:
+        stated = datetime.fromisoformat(json.loads(entry)["at"])
+    except (ValueError, KeyError, TypeError):
+        return known
+    if stated.tzinfo is None:
+        return known
+    return stated if known is None or stated > known else known

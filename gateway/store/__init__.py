@@ -1,0 +1,1 @@
+"""The database room: tables, transactions, migrations. Knows SQLAlchemy so that nobody else has to."""

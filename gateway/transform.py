@@ -1,0 +1,307 @@
+"""Source to core view, core view to one recipient's sealed copy. Parsing happens in children without keys or network.
+
+The core view is a function of (dataset content, recipe closure, permitted set) and carries that as its id; it
+is measured
+and leak-checked on its very bytes, then frozen, encrypted at rest and never handed out. The copy is the core
+view under the
+project's pseudonyms, sealed once with a new data key to the key bound in the grant.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, BinaryIO, cast
+
+from gateway.canonical import digest
+from gateway.crypt4gh import read_public_key, seal
+from gateway.env import Env
+from gateway.errors import BadInput, Conflict, NotFound
+from gateway.evidence import Evidence, gather
+from gateway.keys import Purpose, Scope
+from gateway.keys.pseudonyms import pseudonym
+from gateway.ports import Row, Tx
+from gateway.times import parse, stamp
+from gateway.vault import open_vault
+
+ENDINGS = {"vcf": "vcf.gz", "table": "parquet"}
+COPY_DAYS = 14
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that a core view is made from."""
+
+    core_id: str
+    dataset: Row
+    view: Row
+    recipe: Mapping[str, Any]
+    objects: Sequence[Row]
+    permitted: Sequence[str]
+    people: Mapping[str, Any]
+    identifiers: Sequence[str]
+
+
+def prepare_core_view(env: Env, row: Row) -> str:
+    """The id of an assessed core view for this row; an equal one is used again. BadInput when the source is unfit."""
+    plan = env.uow.read(lambda tx: _plan(tx, env, gather(tx, env, row, measured=False)))
+    if env.uow.read(lambda tx: _assessed(tx, plan.core_id)):
+        return plan.core_id
+    env.staging.shred(plan.core_id)
+    parts, reports = [], []
+    for number, source in enumerate(plan.objects, 1):
+        part, report = _part(env, plan, source, f"{plan.view['name']}.{number}.{ENDINGS[plan.view['kind']]}")
+        parts.append(part)
+        reports.append(report)
+    env.reached("core-made")
+    risk = _assess(env, plan, parts)
+    _freeze(env, plan, parts, reports, risk)
+    return plan.core_id
+
+
+def make_copy(env: Env, row: Row) -> str:
+    """Write the project's copy, sealed, and its row in state ``sealed``; the copy's id, new on every attempt."""
+    copy_id = env.new_id()
+    core, grant, key, names = env.uow.read(lambda tx: _copy_inputs(tx, env, row))
+    reader = read_public_key(key["public_key"].encode())
+    files = [_seal_part(env, f"{copy_id}-{n}", core, part, names, reader) for n, part in enumerate(core["parts"], 1)]
+    expires = min(parse(grant["valid_to"]), env.clock.now() + timedelta(days=COPY_DAYS))
+
+    def work(tx: Tx) -> None:
+        tx.insert(
+            "copy",
+            {
+                "id": copy_id,
+                "custodian_id": row["custodian_id"],
+                "release_id": row["id"],
+                "core_view_id": core["id"],
+                "project_id": grant["project_id"],
+                "key_id": key["id"],
+                "files": files,
+                "state": "sealed",
+                "killed_because": None,
+                "expires_at": stamp(expires),
+            },
+        )
+
+    env.uow.run(work)
+    return copy_id
+
+
+def shred_copy(env: Env, copy: Row) -> None:
+    """Remove the bytes of a copy that will not be handed over, or not again."""
+    for entry in copy["files"]:
+        env.copies.shred(entry["stored"])
+
+
+def view_identity(plan_of: Mapping[str, Any]) -> str:
+    """Digest of dataset content, recipe closure and permitted set; leaving one out would let two views share an id."""
+    return digest({key: plan_of[key] for key in ("dataset", "content", "view", "recipe", "permitted")})[:48]
+
+
+def _plan(tx: Tx, env: Env, evidence: Evidence) -> Plan:
+    dataset, view = evidence.rows["dataset"], evidence.rows["view"]
+    recipe = json.loads(view["recipe"] or "null")
+    if recipe is None:
+        raise BadInput("this view has no recipe, so nothing can be made of it", code="no_recipe")
+    vault = open_vault(tx, env, dataset["id"])
+    found = {row["id"]: row for row in tx.find("data_object", dataset_id=dataset["id"])}
+    identity = view_identity(
+        {
+            "dataset": dataset["id"],
+            "content": dataset["content_digest"],
+            "view": view["id"],
+            "recipe": view["recipe_digest"],
+            "permitted": evidence.permitted.digest,
+        }
+    )
+    return Plan(
+        core_id=identity,
+        dataset=dataset,
+        view=view,
+        recipe=recipe,
+        objects=[found[object_id] for object_id in view["objects"]],
+        permitted=evidence.permitted.ids,
+        people=vault["people"],
+        identifiers=vault["identifiers"],
+    )
+
+
+def _assessed(tx: Tx, core_id: str) -> bool:
+    core = tx.get("core_view", core_id)
+    return core is not None and core["state"] == "assessed"
+
+
+def _part(env: Env, plan: Plan, source: Row, name: str) -> tuple[dict[str, Any], Any]:
+    spec = {
+        "kind": plan.view["kind"],
+        "recipe": plan.recipe["text"],
+        "files": plan.recipe["files"],
+        "participants": _participants(plan, source),
+    }
+    with ExitStack() as stack:
+        raw = HashingReader(stack.enter_context(env.objects(plan.dataset["root"]).open(source["path"])))
+        sink = HashingWriter(stack.enter_context(env.staging.create(plan.core_id, name)))
+        report = env.sandbox(
+            "deid.core", spec, inputs={"source": cast("BinaryIO", raw)}, outputs={"core": cast("BinaryIO", sink)}
+        )
+        raw.drain()
+        if raw.hexdigest() != source["checksum"]:
+            raise BadInput(f"{source['path']}: the file is not the one that was registered", code="source_changed")
+        part = {"name": name, "digest": sink.hexdigest(), "size": sink.size}
+    return part, report
+
+
+def _participants(plan: Plan, source: Row) -> dict[str, str]:
+    """What the file calls a permitted person -> internal code. A person may have several samples in one file:
+    refused."""
+    if plan.view["kind"] == "table":
+        return {plan.people[person]["source"]: person for person in plan.permitted}
+    named: dict[str, str] = {}
+    for person in plan.permitted:
+        for sample in plan.people[person]["samples"].get(source["id"], ()):
+            named[sample] = person
+    if len(set(named.values())) != len(named):
+        raise BadInput(f"{source['path']}: a participant has several samples in this file", code="several_samples")
+    return named
+
+
+def _assess(env: Env, plan: Plan, parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    risk: dict[str, Any] = {"clean": True, "findings": 0}
+    for part in parts:
+        spec = {"kind": plan.view["kind"], "recipe": plan.recipe["text"], "files": plan.recipe["files"]}
+        with env.staging.open(plan.core_id, part["name"]) as core:
+            risk |= env.sandbox("deid.assess", spec, inputs={"core": core}, outputs={})
+        spec = {"name": part["name"], "identifiers": list(plan.identifiers)}
+        with env.staging.open(plan.core_id, part["name"]) as core:
+            found = env.sandbox("deid.leakcheck", spec, inputs={"file": core}, outputs={})["findings"]
+        risk["findings"] += len(found)
+        risk["clean"] = risk["clean"] and not found
+    return risk
+
+
+def _freeze(
+    env: Env, plan: Plan, parts: Sequence[Mapping[str, Any]], reports: Sequence[Any], risk: Mapping[str, Any]
+) -> None:
+    def work(tx: Tx) -> None:
+        row = {
+            "id": plan.core_id,
+            "custodian_id": plan.dataset["custodian_id"],
+            "dataset_id": plan.dataset["id"],
+            "view_id": plan.view["id"],
+            "permitted_digest": digest(sorted(plan.permitted)),
+            "parts": list(parts),
+            "report": list(reports),
+            "risk": dict(risk),
+            "state": "assessed",
+            "assessed_at": stamp(env.clock.now()),
+        }
+        if tx.get("core_view", plan.core_id) is None:
+            tx.insert("core_view", row)
+            members = [{"core_view_id": plan.core_id, "participant_id": person} for person in plan.permitted]
+            tx.insert("core_member", *members)
+        else:
+            tx.update("core_view", plan.core_id, **{key: row[key] for key in row if key != "id"})
+
+    env.uow.run(work)
+
+
+def _copy_inputs(tx: Tx, env: Env, row: Row) -> tuple[Row, Row, Row, dict[str, str]]:
+    core, grant = tx.get("core_view", row["core_view_id"]), tx.get("access_grant", row["grant_id"])
+    key = None if grant is None else tx.get("recipient_key", grant["encryption_key_id"])
+    if core is None or grant is None or key is None:
+        raise NotFound("core view, grant or key")
+    if core["state"] != "assessed":
+        raise Conflict("the core view is gone; the release starts again")
+    version = env.keys.custodian_version(row["custodian_id"])
+    scope = Scope(
+        custodian=row["custodian_id"], dataset=row["dataset_id"], project=grant["project_id"], version=version
+    )
+    project_key = env.keys.derive(Purpose.PSEUDONYMS, scope)
+    people = open_vault(tx, env, row["dataset_id"])["people"]
+    members = [m["participant_id"] for m in tx.find("core_member", core_view_id=core["id"])]
+    names = {person: pseudonym(project_key, bytes.fromhex(people[person]["secret"])) for person in members}
+    return {**core, "key_version": version}, grant, key, names
+
+
+def _seal_part(
+    env: Env, stored: str, core: Row, part: Mapping[str, Any], names: Mapping[str, str], reader: bytes
+) -> dict[str, Any]:
+    """Rewrite one part under the project's names into staging, then seal it; the plain copy is shredded at once."""
+    kind = "vcf" if part["name"].endswith(".vcf.gz") else "table"
+    name = f"{part['name']}.c4gh"
+    try:
+        with env.staging.open(core["id"], part["name"]) as source, env.staging.create(stored, part["name"]) as plain:
+            spec = {"kind": kind, "names": dict(names)}
+            env.sandbox("deid.copy", spec, inputs={"core": source}, outputs={"copy": plain})
+        with env.staging.open(stored, part["name"]) as plain, env.copies.create(stored) as finished:
+            sink = HashingWriter(finished)
+            seal(plain, sink, readers=[reader], session_key=env.random.token(32), random=env.random)
+    finally:
+        env.staging.shred(stored)
+    return {
+        "name": name,
+        "stored": stored,
+        "size": sink.size,
+        "etag": sink.hexdigest(),
+        "key_version": core["key_version"],
+    }
+
+
+class HashingReader(io.RawIOBase):
+    """Passes bytes through and keeps their SHA-256, so that what was transformed is what was registered."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        super().__init__()
+        self._source = source
+        self._total = hashlib.sha256()
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._source.read(size)
+        self._total.update(data)
+        return data
+
+    def readinto(self, buffer: Any, /) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def drain(self) -> None:
+        """Read what the transform left unread, so that the digest covers the whole file."""
+        while self.read(1 << 20):
+            pass
+
+    def hexdigest(self) -> str:
+        """SHA-256 of all that was read."""
+        return self._total.hexdigest()
+
+
+class HashingWriter(io.RawIOBase):
+    """Passes bytes on and keeps their number and BLAKE2b-256 digest."""
+
+    def __init__(self, sink: BinaryIO) -> None:
+        super().__init__()
+        self._sink = sink
+        self._total = hashlib.blake2b(digest_size=32)
+        self.size = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        self._sink.write(data)
+        self._total.update(data)
+        self.size += len(data)
+        return len(data)
+
+    def hexdigest(self) -> str:
+        """BLAKE2b-256 of all that was written."""
+        return self._total.hexdigest()

@@ -1,0 +1,148 @@
+"""The verdict over a ledger: proven, tampered, or could not tell.
+
+The order: the key, the checkpoint's signature, the full audit, then what was kept from earlier: receipts and an older
+checkpoint. The audit alone catches every changed byte; only something kept outside catches an insider who rewrites the
+whole log and signs it again with the real key.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from .audit import CHECKPOINT, VKEY, LogFolder, Tree, audit
+from .errors import Contradiction, Finding, Inconclusive
+from .note import Checkpoint, VerifierKey, parse_vkey, verify_checkpoint
+from .proof import parse_proof, verify_proof
+
+State = Literal["proven", "tampered", "unknown"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What can be said; ``size`` and ``root_b64`` are the checkpoint's, None where its signature was not reached.
+
+    ``place`` is a path inside the log, ``receipt N`` or ``since``. ``key_on_trust`` means the key came from the very
+    folder that was examined, so the verdict is only as good as that file.
+    """
+
+    state: State
+    size: int | None = None
+    root_b64: str | None = None
+    place: str | None = None
+    detail: str
+    key_on_trust: bool = False
+
+
+def verify_log(folder: Path, *, key: str | None, receipts: Sequence[bytes] = (), since: bytes | None = None) -> Verdict:
+    """Audit the log in ``folder`` (``checkpoint``, ``tile/...``, ``log.vkey``) under ``key``, a verifier key string.
+
+    Without a key the folder's own is taken on trust. Never raises for what it finds: every finding is a verdict.
+    """
+    verdict = Verdict(state="unknown", detail="", key_on_trust=key is None)
+    try:
+        files = LogFolder(_existing(folder))
+        vkey = _choose_key(files, key)
+        checkpoint = _signed(files.read(CHECKPOINT), vkey, place=CHECKPOINT) if CHECKPOINT in files.paths else None
+        if checkpoint is None:
+            raise Inconclusive(CHECKPOINT, "is not there")
+        verdict = replace(verdict, size=checkpoint.size, root_b64=base64.b64encode(checkpoint.root).decode())
+        tree, unsigned = audit(files, checkpoint)
+        for number, receipt in enumerate(receipts, start=1):
+            _check_receipt(tree, checkpoint, vkey, receipt, f"receipt {number}")
+        if since is not None:
+            _check_since(tree, checkpoint, vkey, since)
+    except Finding as finding:
+        state: State = "tampered" if isinstance(finding, Contradiction) else "unknown"
+        return replace(verdict, state=state, place=finding.place, detail=finding.detail)
+    return replace(verdict, state="proven", detail=_summary(checkpoint, unsigned, len(receipts), since is not None))
+
+
+def _existing(folder: Path) -> Path:
+    if not folder.is_dir():
+        raise Inconclusive("log folder", "is not a folder that can be read")
+    return folder
+
+
+def _choose_key(files: LogFolder, given: str | None) -> VerifierKey:
+    """The given key, or the folder's; where both are there they must be the same."""
+    wanted = _parse_given(given) if given is not None else None
+    if VKEY not in files.paths:
+        if wanted is None:
+            raise Inconclusive(VKEY, "is not there and no key was given")
+        return wanted
+    line = files.read(VKEY)
+    try:
+        found = parse_vkey(line.decode("ascii").removesuffix("\n"))
+    except ValueError as error:
+        raise Contradiction(VKEY, str(error)) from None
+    if line != f"{found}\n".encode():
+        raise Contradiction(VKEY, "is not one line with one key")
+    if wanted is not None and found != wanted:
+        raise Contradiction(VKEY, "is not the key that was given")
+    return found
+
+
+def _parse_given(given: str) -> VerifierKey:
+    try:
+        return parse_vkey(given.strip())
+    except ValueError as error:
+        raise Inconclusive("given key", str(error)) from None
+
+
+def _signed(data: bytes, key: VerifierKey, *, place: str) -> Checkpoint:
+    try:
+        return verify_checkpoint(data, key)
+    except ValueError as error:
+        raise Contradiction(place, str(error)) from None
+
+
+def _check_receipt(tree: Tree, head: Checkpoint, key: VerifierKey, receipt: bytes, place: str) -> None:
+    """A receipt must be signed, fit the log as it was then, and prove the entry that stands there now."""
+    try:
+        proof = parse_proof(receipt)
+        checkpoint = verify_checkpoint(proof.signed_checkpoint, key)
+    except ValueError as error:
+        # What cannot be shown to be ours proves nothing either way, but the log is not proven over it.
+        raise Inconclusive(place, str(error)) from None
+    _check_prefix(tree, head, checkpoint, place)
+    if proof.index >= checkpoint.size:
+        raise Inconclusive(place, "its index lies outside its own checkpoint")
+    try:
+        verify_proof(receipt, key=key, leaf=tree.levels[0][proof.index])
+    except ValueError as error:
+        raise Inconclusive(place, f"{error}, although its checkpoint is the log's") from None
+
+
+def _check_since(tree: Tree, head: Checkpoint, key: VerifierKey, kept: bytes) -> None:
+    try:
+        checkpoint = verify_checkpoint(kept, key)
+    except ValueError as error:
+        raise Inconclusive("since", str(error)) from None
+    _check_prefix(tree, head, checkpoint, "since")
+
+
+def _check_prefix(tree: Tree, head: Checkpoint, older: Checkpoint, place: str) -> None:
+    """The log still begins with everything it once signed."""
+    if older.size > head.size:
+        raise Contradiction(place, f"signs {older.size} entries, but the log now has {head.size}: entries were removed")
+    if tree.root(older.size) != older.root:
+        raise Contradiction(
+            place, f"signs a root over the first {older.size} entries that the log no longer has: it was rewritten"
+        )
+
+
+def _summary(checkpoint: Checkpoint, unsigned: int, receipts: int, since: bool) -> str:
+    parts = [f"all {checkpoint.size} entries and all tiles lie under the signed root"]
+    if receipts:
+        parts.append(f"{receipts} receipt{'s' if receipts > 1 else ''} confirmed")
+    if since:
+        parts.append("only appended to since the kept checkpoint")
+    if not receipts and not since:
+        parts.append("nothing kept from earlier was given, so a log rewritten and signed again would look the same")
+    if unsigned:
+        parts.append(f"{unsigned} further entries are not signed yet and prove nothing")
+    return "; ".join(parts)

@@ -1,0 +1,68 @@
+"""The words of the field as closed sets. A word that is not here is unknown, and unknown is refused."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Tier(StrEnum):
+    """How data may be reached (GB/T 37964-2019 3.12 to 3.14, with a registered tier between open and controlled)."""
+
+    OPEN = "open"
+    REGISTERED = "registered"
+    CONTROLLED = "controlled"
+    ENCLAVE = "enclave"
+
+
+class DataKind(StrEnum):
+    """What a view holds."""
+
+    VCF = "vcf"
+    READS = "reads"
+    FASTQ = "fastq"
+    TABLE = "table"
+    MATRIX = "matrix"
+    FREQUENCIES = "frequencies"
+
+
+class Trilean(StrEnum):
+    """Yes, no, or nobody knows. Unknown holds; it is never taken for no."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "unknown"
+
+
+class PartyClass(StrEnum):
+    """Recipient classes of the rule catalogue, table 1; UNKNOWN where place or control is not known."""
+
+    P1 = "P1"
+    P2 = "P2"
+    P3 = "P3"
+    P4 = "P4"
+    P5 = "P5"
+    P6 = "P6"
+    P7 = "P7"
+    UNKNOWN = "unknown"
+
+
+class Effect(StrEnum):
+    """What a decision, or one rule, comes to."""
+
+    PERMIT = "permit"
+    HOLD = "hold"
+    DENY = "deny"
+    OBLIGATION = "obligation"
+
+
+class Action(StrEnum):
+    """What is asked. One permit per action in the policy files; every condition is a forbid."""
+
+    RECEIVE_RELEASE = "ReceiveRelease"
+
+
+FOREIGN_CLASSES = frozenset({PartyClass.P2, PartyClass.P4, PartyClass.P5, PartyClass.P6, PartyClass.P7})
+"""Classes to which giving HGR information is 对外提供或开放使用."""
+
+OUTSIDE_MAINLAND = frozenset({PartyClass.P3, PartyClass.P4, PartyClass.P5, PartyClass.P6, PartyClass.P7})
+"""Classes for which personal information leaves the mainland."""

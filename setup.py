@@ -1,0 +1,20 @@
+"""The compiled kernels. Everything else about the build is in pyproject.toml.
+
+``optional``: where no compiler is there, the package installs without them and the plain-Python twins do the work.
+"""
+
+from setuptools import Extension, setup
+
+SOURCES = ("module", "line", "cells")
+
+setup(
+    ext_modules=[
+        Extension(
+            "deid.native._variants",
+            sources=[f"deid/native/variants_{part}.c" for part in SOURCES],
+            depends=["deid/native/variants.h"],
+            extra_compile_args=["-O3", "-std=c11"],
+            optional=True,
+        )
+    ]
+)
