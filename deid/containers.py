@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import BinaryIO
+from typing import Protocol
 
 from deid.errors import LeakCheckError
 
@@ -18,7 +18,13 @@ _MAX_HEADER = 1 << 17
 Note = Callable[[str, bytes], None]
 
 
-def pieces(stream: BinaryIO) -> Iterator[bytes]:
+class Readable(Protocol):
+    """All that is asked of a stream."""
+
+    def read(self, size: int = ..., /) -> bytes: ...
+
+
+def pieces(stream: Readable) -> Iterator[bytes]:
     """The stream in pieces of 256 KiB."""
     while piece := stream.read(PIECE):
         yield piece

@@ -15,7 +15,7 @@ import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -64,7 +64,7 @@ def _lines(released: BinaryIO) -> Iterator[bytes]:
     head = released.read(2)
     rest = _Prefixed(head, released)
     if head == b"\x1f\x8b":
-        with gzip.GzipFile(fileobj=rest) as lines:  # type: ignore[arg-type]  # it only reads
+        with gzip.GzipFile(fileobj=cast("BinaryIO", rest)) as lines:
             yield from lines
     else:
         data = head + released.read()

@@ -20,7 +20,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from deid.containers import aligned, inflate, pieces
+from deid.containers import inflate, pieces
 from deid.errors import LeakCheckError
 from deid.needles import Hit, Needles
 from deid.patterns import find_patterns
@@ -118,7 +118,7 @@ def check(
                 raise LeakCheckError(f"{name}: {error.strerror or 'cannot be opened'}") from None
         else:
             stream = path_or_stream
-        open_layers(search, pieces(stream), top=True)
+        open_layers(search, pieces(stream))
     return search.findings
 
 
@@ -127,7 +127,7 @@ def as_json(findings: Iterable[Finding]) -> list[dict[str, Any]]:
     return [{key: value for key, value in asdict(found).items() if value is not None} for found in findings]
 
 
-def open_layers(search: Search, blocks: Iterator[bytes], *, top: bool) -> None:
+def open_layers(search: Search, blocks: Iterator[bytes]) -> None:
     """Sniff by content and search what is inside; a gzip layer is searched outside and inside."""
     head = b""
     while len(head) < 512 and (piece := next(blocks, b"")):
@@ -138,7 +138,7 @@ def open_layers(search: Search, blocks: Iterator[bytes], *, top: bool) -> None:
             raise LeakCheckError(f"{search.name}: {kind} cannot be opened to the bottom, so it is not called clean")
     if head.startswith(b"\x1f\x8b"):
         inside = inflate(_raw(search, whole), _noted(search), search.name)
-        open_layers(search, inside, top=False)
+        open_layers(search, inside)
     elif head.startswith(b"PAR1"):
         from deid.leaks.parquet import search_parquet
 
@@ -151,7 +151,6 @@ def open_layers(search: Search, blocks: Iterator[bytes], *, top: bool) -> None:
         from deid.leaks.text import search_lines
 
         search_lines(search, head, whole)
-    del top
 
 
 def _noted(search: Search) -> Any:
@@ -180,8 +179,3 @@ def _raw(search: Search, blocks: Iterable[bytes]) -> Iterator[bytes]:
         tail = window[-keep:]
         at += len(window) - len(tail)
         yield block
-
-
-def lines_of(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Blocks that end at a line's end."""
-    return aligned(blocks)

@@ -16,16 +16,19 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 SHORT, SHORT_DIGITS, BODY_DIGITS = 4, 6, 8
-_BITS = 22
-_MULTIPLIER = {4: np.uint32(2654435761), 8: np.uint64(11400714819323198485)}
+_GROUPS = ((11, 1 << 30, 8, 4), (7, 11, 4, 4), (5, 7, 4, 2), (4, 5, 4, 1))  # least, below, width, stride
+_MULTIPLIER = {4: 2654435761, 8: 11400714819323198485}  # odd, golden ratio: multiplicative hashing
 _WORD = re.compile(rb"(?<![0-9a-z_])[0-9a-z_]+(?![0-9a-z_])")
 _ALNUM = frozenset(b"0123456789abcdefghijklmnopqrstuvwxyz")
+
+
+Windows: TypeAlias = npt.NDArray[Any]
 
 
 class Form(NamedTuple):
@@ -63,8 +66,8 @@ class Needles:
                 elif len(form.text) >= SHORT:
                     long.append(form)
         self._indexes = [
-            _Index([form for form in long if len(form.text) < 8], 4),
-            _Index([form for form in long if len(form.text) >= 8], 8),
+            _Index([form for form in long if least <= len(form.text) < below], width, stride)
+            for least, below, width, stride in _GROUPS
         ]
         self.longest = max((len(form.text) for form in long), default=0)
 
@@ -81,7 +84,8 @@ class Needles:
 
     def find_compressed(self, data: bytes) -> list[Hit]:
         """Hits in bytes that look random, where anything under 8 bytes would stand by chance."""
-        return self._indexes[1].find(data.lower())
+        low = data.lower()
+        return [hit for index in self._indexes[:2] for hit in index.find(low) if hit.end - hit.start >= 8]
 
 
 def _forms(value: str, number: int) -> list[Form]:
@@ -101,37 +105,42 @@ def _forms(value: str, number: int) -> list[Form]:
 
 
 class _Index:
-    """Forms of at least ``width`` bytes by one window of each."""
+    """Forms of at least ``width + stride - 1`` bytes: one of their first windows starts at a multiple of ``stride``."""
 
-    def __init__(self, forms: list[Form], width: int) -> None:
-        self.width = width
+    def __init__(self, forms: list[Form], width: int, stride: int) -> None:
+        self.width, self.stride = width, stride
         self.at: dict[int, list[tuple[int, Form]]] = {}
         for form in forms:
-            offset = _rarest(form.text, width)
-            window = int.from_bytes(form.text[offset : offset + width], "little")
-            self.at.setdefault(window, []).append((offset, form))
-        self.kind = np.dtype(f"<u{width}")
+            for offset in range(stride):
+                window = int.from_bytes(form.text[offset : offset + width], "little")
+                self.at.setdefault(window, []).append((offset, form))
+        # About one entry in 64 is set: small enough for the processor's cache, sparse enough to pass little.
+        bits = min(max(len(self.at).bit_length() + 6, 12), 22)
+        self.kind: np.dtype[Any] = np.dtype(f"<u{width}")
+        self.multiplier = np.array(_MULTIPLIER[width], self.kind)
+        self.shift = np.array(width * 8 - bits, self.kind)
         self.sorted = np.array(sorted(self.at), self.kind)
-        self.table = np.zeros(1 << _BITS, np.bool_)
-        if len(self.sorted):
-            self.table[self._hash(self.sorted)] = True
+        self.table = np.zeros(1 << bits, np.bool_)
+        self.table[self._hash(self.sorted)] = True
 
-    def _hash(self, windows: npt.NDArray[np.unsignedinteger]) -> npt.NDArray[np.unsignedinteger]:
-        shift = np.array(self.width * 8 - _BITS, self.kind)
-        mixed: npt.NDArray[np.unsignedinteger] = (windows * _MULTIPLIER[self.width]) >> shift
+    def _hash(self, windows: Windows) -> Windows:
+        mixed: Windows = (windows * self.multiplier) >> self.shift
         return mixed
 
     def find(self, low: bytes) -> list[Hit]:
         hits: list[Hit] = []
-        if not len(self.sorted):
+        if not self.at:
             return hits
-        for shift in range(self.width):
+        for shift in range(0, self.width, self.stride):
             count = (len(low) - shift) // self.width
             if count <= 0:
                 continue
             windows = np.frombuffer(low, self.kind, count, shift)
             places = np.flatnonzero(self.table[self._hash(windows)])
-            places = places[np.isin(windows[places], self.sorted)]
+            # Not np.isin: it sorts the windows first, which costs more than the whole search.
+            likely = windows[places]
+            nearest = np.minimum(np.searchsorted(self.sorted, likely), len(self.sorted) - 1)
+            places = places[self.sorted[nearest] == likely]
             for place, window in zip(places.tolist(), windows[places].tolist(), strict=True):
                 hits += self._compare(low, place * self.width + shift, window)
         return hits
@@ -149,15 +158,3 @@ class _Index:
 def _adjoins(low: bytes, start: int, end: int) -> bool:
     """True when a letter or digit stands right before or after."""
     return (start > 0 and low[start - 1] in _ALNUM) or (end < len(low) and low[end] in _ALNUM)
-
-
-def _rarest(text: bytes, width: int) -> int:
-    """The window least likely to stand by chance: most letters and other scripts, then most different bytes."""
-    return max(
-        range(len(text) - width + 1),
-        key=lambda at: (
-            sum(byte > 57 for byte in text[at : at + width]),
-            len(set(text[at : at + width])),
-            at,
-        ),
-    )

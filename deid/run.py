@@ -23,8 +23,11 @@ VCF_THREADS = 2
 
 
 def core(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
-    """Source to core view; answers the report. spec: recipe (YAML), files (name -> base64), participants (source name ->
-    internal code), and where dates are shifted: shifts (internal code -> days)."""
+    """Source to core view; answers the report.
+
+    spec: recipe (YAML), files (name -> base64), participants (source name -> internal code), and where dates are
+    shifted, shifts (internal code -> days).
+    """
     recipe = _recipe(spec)
     source, sink = inputs["source"], outputs["core"]
     if recipe.kind == "table":
@@ -58,7 +61,7 @@ def copy(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
 
 
 def assess(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
-    """Risk on the very bytes of a core view. spec: recipe and files; for a table also limits (tau, accept, context, by)."""
+    """Risk on the very bytes of a core view. spec: recipe, files; tables: limits (tau, accept, context, by)."""
     del outputs
     recipe = _recipe(spec)
     if recipe.kind == "vcf":

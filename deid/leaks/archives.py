@@ -30,26 +30,23 @@ def _zip(search: Search, content: bytes) -> None:
         search.text("zip:comment", archive.comment, names=True)
         for number, member in enumerate(archive.infolist(), start=1):
             _refuse_absurd(search, number, member.file_size)
-            about = (
-                "\n".join((member.filename, member.comment.decode("utf-8", "replace"))).encode() + b"\n" + member.extra
-            )
+            about = b"\n".join((member.filename.encode(errors="replace"), member.comment, member.extra))
             search.text(f"zip:member {number}", about, names=True)
             if not member.is_dir():
                 with archive.open(member) as inside:
-                    open_layers(search, pieces(io.BufferedReader(inside)), top=False)
+                    open_layers(search, pieces(inside))
 
 
 def _tar(search: Search, content: bytes) -> None:
     with tarfile.open(fileobj=io.BytesIO(content)) as archive:
         for number, member in enumerate(archive, start=1):
             _refuse_absurd(search, number, member.size)
-            about = "\n".join(
-                (member.name, member.linkname, member.uname, member.gname, *map(str, member.pax_headers.values()))
-            )
+            more = map(str, member.pax_headers.values())
+            about = "\n".join((member.name, member.linkname, member.uname, member.gname, *more))
             search.text(f"tar:member {number}", about.encode(errors="replace"), names=True)
             inside = archive.extractfile(member) if member.isfile() else None
             if inside is not None:
-                open_layers(search, pieces(io.BufferedReader(inside)), top=False)
+                open_layers(search, pieces(inside))
 
 
 def _refuse_absurd(search: Search, number: int, size: int) -> None:
