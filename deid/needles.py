@@ -24,7 +24,7 @@ import numpy.typing as npt
 SHORT, SHORT_DIGITS, BODY_DIGITS = 4, 6, 8
 _GROUPS = ((11, 1 << 30, 8, 4), (7, 11, 4, 4), (5, 7, 4, 2), (4, 5, 4, 1))  # least, below, width, stride
 _MULTIPLIER = {4: 2654435761, 8: 11400714819323198485}  # odd, golden ratio: multiplicative hashing
-_WORD = re.compile(rb"(?<![0-9a-z_])[0-9a-z_]+(?![0-9a-z_])")
+_WORD = re.compile(rb"(?<![0-9a-z_-])[0-9a-z_-]+(?![0-9a-z_-])")  # P-12 is one word, not 12
 _ALNUM = frozenset(b"0123456789abcdefghijklmnopqrstuvwxyz")
 
 

@@ -127,7 +127,7 @@ def _digest(body: Mapping[str, Any], closure: Mapping[str, bytes], code_version:
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in closure.items()}
     whole: Any = {"recipe": dict(body), "order": order, "files": sums, "code": code_version}
     try:
-        return hashlib.sha256(rfc8785.dumps(whole)).hexdigest()
+        return "sha256:" + hashlib.sha256(rfc8785.dumps(whole)).hexdigest()
     except rfc8785.CanonicalizationError:
         raise RecipeError("document", "a number is too large to be written exactly") from None
 

@@ -60,13 +60,17 @@ def _vcf(search: Search, blocks: Iterable[bytes]) -> None:
     header, body = _header_and_body(blocks, b"#", search.name)
     for line in header:
         if line.startswith(b"#CHROM\t"):
-            for number, sample in enumerate(line.split(b"\t")[9:], start=1):
+            cells = line.split(b"\t")
+            search.text("header:#CHROM", b"\t".join(cells[:9]))
+            for number, sample in enumerate(cells[9:], start=1):
                 search.text(f"header:sample {number}", sample, names=True)
             continue
         key = decode(line[2:].partition(b"=")[0])[:32]
-        if not VCF_LINES.match(line):
+        allowed = bool(VCF_LINES.match(line))
+        if not allowed:
             search.add(f"header:##{key}", "header-line", "medium", "this header line is not on the allow-list")
-        search.text(f"header:##{key}", line, names=True)
+        # Contigs are called 1 and 2, as patients may be: short numbers count only where names are not expected.
+        search.text(f"header:##{key}", line, names=not allowed)
     first = 1
     for block in body:
         _vcf_block(search, block, first)
@@ -79,7 +83,11 @@ def _vcf_block(search: Search, block: bytes, first: int) -> None:
     for found in search.needles.find(block, naming=False):
         start = block.rfind(b"\n", 0, found.start) + 1
         column = block.count(b"\t", start, found.start)
-        if found.form.bounded and column < 2:
+        if (
+            found.form.bounded
+            and column == 1
+            and block[found.start - 1 : found.start] + block[found.end : found.end + 1] == b"\t\t"
+        ):
             continue  # a position may equal a number
         place = VCF_COLUMNS[column] if column < len(VCF_COLUMNS) else f"sample {column - 8}"
         search.hit(f"record:{_line(block, found.start, first)}:{place}", found)
@@ -103,7 +111,7 @@ def _sam_header(search: Search, lines: Iterable[bytes]) -> None:
             where = f"header:{decode(kind)}:{decode(tag)}"
             if tag not in allowed:
                 search.add(where, "header-tag", "medium", "this header tag is not on the allow-list")
-            search.text(where, part[3:], names=True)
+            search.text(where, part, names=tag not in allowed or tag in (b"ID", b"SM"))
 
 
 def _sam(search: Search, blocks: Iterable[bytes]) -> None:

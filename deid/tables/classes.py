@@ -8,7 +8,7 @@ equal distance, that is half the L1 distance). Rows of a class that is not good 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,10 @@ class Sensitive:
     count: int
     wanted_l: int = 1
     wanted_t: float = 1.0
+
+    def of(self, kept: Mask) -> Sensitive:
+        """The same column for these combinations only."""
+        return replace(self, codes=self.codes[kept])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,5 +41,5 @@ def copy_table(core: BinaryIO, sink: BinaryIO, *, names: Mapping[str, str]) -> d
         "records": rows,
         "participants": rows,
         "bytes": len(output),
-        "digest": hashlib.sha256(output).hexdigest(),
+        "digest": f"sha256:{hashlib.sha256(output).hexdigest()}",
     }

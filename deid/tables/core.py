@@ -23,7 +23,7 @@ import numpy as np
 
 from deid.columns import ColumnRule, Step
 from deid.errors import DeidError, TableError
-from deid.recipe import Recipe
+from deid.recipe import Model, Recipe
 from deid.risk import assess_table, measure_table
 from deid.tables.anonymise import Anonymised, anonymise
 from deid.tables.columnar import Column, Table, Value
@@ -76,11 +76,15 @@ def core_table(
     output, rows = _write(rules, person, done)
     report = {
         "recipe": recipe.summary,
-        "input": {"records": records, "participants": len(kept.rows), "digest": hashlib.sha256(content).hexdigest()},
+        "input": {
+            "records": records,
+            "participants": len(kept.rows),
+            "digest": f"sha256:{hashlib.sha256(content).hexdigest()}",
+        },
         "output": {
             "records": rows,
             "participants": rows,
-            "digest": hashlib.sha256(output).hexdigest(),
+            "digest": f"sha256:{hashlib.sha256(output).hexdigest()}",
             "bytes": len(output),
         },
         "removed": {
@@ -204,11 +208,15 @@ def _measured(recipe: Recipe, before: Mapping[str, Column], output: bytes, done:
     if not quasi:
         return {}
     after = assess_table(io.BytesIO(output), quasi=quasi, sensitive=sensitive)
-    reached = {"k-anonymity": after["k"]}
-    for model in recipe.models:
-        if model.column is not None:
-            reached[model.name] = after["l" if model.name == "l-diversity" else "t"][model.column]
-    models = {model.name: {"wanted": model.wanted, "reached": reached[model.name]} for model in recipe.models}
+    names = [model.name for model in recipe.models]
+    models = {
+        # A model asked of two columns needs two entries; the plain name is kept where one is asked.
+        model.name if names.count(model.name) == 1 else f"{model.name} {model.column}": {
+            "wanted": model.wanted,
+            "reached": _reached(model, after),
+        }
+        for model in recipe.models
+    }
     _refuse_broken_promise(models)
     return {
         "models": models,
@@ -218,11 +226,20 @@ def _measured(recipe: Recipe, before: Mapping[str, Column], output: bytes, done:
     }
 
 
+def _reached(model: Model, after: Mapping[str, Any]) -> float:
+    if model.name == "k-anonymity":
+        return int(after["k"])
+    found: float = after["l" if model.name == "l-diversity" else "t"][model.column]
+    return found
+
+
 def _refuse_broken_promise(models: Mapping[str, Mapping[str, float]]) -> None:
     """The search said the models hold; the bytes are measured again, and a difference stops everything."""
     for name, model in models.items():
         enough = (
-            model["reached"] <= model["wanted"] + 1e-9 if name == "t-closeness" else model["reached"] >= model["wanted"]
+            model["reached"] <= model["wanted"] + 1e-9
+            if name.startswith("t-closeness")
+            else model["reached"] >= model["wanted"]
         )
         if not enough:
             raise DeidError(f"table: {name} was promised but the written file does not have it", code="model_not_met")

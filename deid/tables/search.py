@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deid.errors import ModelError
-from deid.tables.classes import Floats, Wanted, combine, good_classes, group
+from deid.tables.classes import Floats, Wanted, combine, distances, good_classes, group
 from deid.tables.columnar import Codes, Mask
 from deid.tables.hierarchy import Axis
 
@@ -87,9 +87,7 @@ class Evaluator:
 
     def bad(self, node: Node, *, with_t: bool = True) -> Mask:
         """For each combination, whether the node suppresses it."""
-        codes = [at[level] for at, level in zip(self._codes, node, strict=True)]
-        sizes = [at[level] for at, level in zip(self._sizes, node, strict=True)]
-        classes, count = group(combine(codes, sizes, len(self.problem.weights)))
+        classes, count = group(self._keys(node))
         good = good_classes(classes, count, self.problem.weights, self.problem.wanted, with_t=with_t)
         result: Mask = ~good[classes]
         return result
@@ -100,9 +98,27 @@ class Evaluator:
         if certain <= self.problem.limit and not self.problem.wanted.monotone:
             bad = self.bad(node)
             suppressed = int(self.problem.weights[bad].sum())
+            if not self._close(node, ~bad):
+                return certain, math.inf
         if suppressed > self.problem.limit or suppressed == self.total:
             return certain, math.inf
         return certain, round(self.bound(node) + self._extra(node, bad), _ROUND)
+
+    def _close(self, node: Node, kept: Mask) -> bool:
+        """Whether t-closeness holds among the rows kept: leaving rows out moves the whole table's distribution too."""
+        if not kept.any():
+            return False
+        classes, count = group(self._keys(node)[kept])
+        return all(
+            distances(classes, count, column.of(kept), self.problem.weights[kept]).max() <= column.wanted_t + 1e-12
+            for column in self.problem.wanted.sensitive
+            if column.wanted_t < 1.0
+        )
+
+    def _keys(self, node: Node) -> Codes:
+        codes = [at[level] for at, level in zip(self._codes, node, strict=True)]
+        sizes = [at[level] for at, level in zip(self._sizes, node, strict=True)]
+        return combine(codes, sizes, len(self.problem.weights))
 
     def _extra(self, node: Node, bad: Mask) -> float:
         """What suppression adds: each cell of a suppressed row counts 1 instead of its NCP."""
