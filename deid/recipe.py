@@ -151,7 +151,7 @@ def _read_columns(value: object) -> tuple[ColumnRule, ...]:
 
 def _read_models(listed: Sequence[Mapping[str, Any]], columns: Sequence[ColumnRule]) -> tuple[Model, ...]:
     sensitive = [rule.name for rule in columns if rule.role == "sensitive" and rule.leaves]
-    models = []
+    models: list[Model] = []
     for number, item in enumerate(listed):
         name, settings = one_key(item, f"models[{number}]")
         fields = Fields(settings, f"models[{number}].{name}")
@@ -167,6 +167,8 @@ def _read_models(listed: Sequence[Mapping[str, Any]], columns: Sequence[ColumnRu
         else:
             raise RecipeError(f"models[{number}].{name}", "not a known model", code="recipe_unknown_key")
         fields.done()
+        if any((model.name, model.column) == (other.name, other.column) for other in models):
+            raise RecipeError(f"models[{number}].{name}", "the same model stands twice")
         models.append(model)
     return tuple(models)
 

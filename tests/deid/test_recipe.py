@@ -102,6 +102,7 @@ def test_an_unknown_key_is_refused_with_its_place_and_by_the_schema_too(body: di
         (changed(models=[{"k-anonymity": {"k": 0}}]), "models[0].k-anonymity.k"),
         (changed(models=[{"l-diversity": {"l": 2, "column": "age"}}]), "models[0].l-diversity.column"),
         (changed(models=[{"k-anonymity": {"k": 2}, "l-diversity": {}}]), "models[0]"),
+        (changed(models=[{"k-anonymity": {"k": 2}}, {"k-anonymity": {"k": 3}}]), "models[1].k-anonymity"),
         (changed(**{"suppression-limit": 1.01}), "suppression-limit"),
         (changed(search={"method": "local-recoding"}), "search.method"),
         (changed(search={"budget-nodes": 0}), "search.budget-nodes"),
