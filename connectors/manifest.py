@@ -11,8 +11,8 @@ from connectors.errors import ConnectorError
 
 REQUIRED = {
     "dataset": str, "title": dict, "owner": str, "holder": str, "responsible_person": str, "origin_of_material": str,
-    "provenance": dict, "hgr": dict, "population": dict, "samples": str, "data_use": list, "consent": str, "files": list,
-    "views": list,
+    "provenance": dict, "hgr": dict, "population": dict, "samples": str, "data_use": list, "consent": str,
+    "files": list, "views": list,
 }  # fmt: skip
 OPTIONAL = {"diseases": list, "identifiers": dict, "secret": str, "important": str}
 PROVENANCE = ("laboratory", "platform", "kit", "pipeline", "reference_build")
@@ -48,11 +48,11 @@ def read_manifest(
 
 
 def _keys(path: str, body: Mapping[str, Any]) -> None:
-    for key, kind in REQUIRED.items():
+    for key in REQUIRED:
         if key not in body:
             raise ConnectorError("missing_key", f"{path}: the key {key} is missing")
     for key, value in body.items():
-        kind = REQUIRED.get(key) or OPTIONAL.get(key)
+        kind: Any = REQUIRED.get(key) or OPTIONAL.get(key)
         if kind is None:
             raise ConnectorError("unknown_key", f"{path}: unknown key {str(key)[:40]}")
         if not isinstance(value, kind):

@@ -1,6 +1,7 @@
 """Files under one root, read-only. Names are relative paths; nothing outside the root can be named.
 
-Refused: schemes (htslib would open them), absolute paths, ``..``, NUL, backslash, links that leave the root, and anything
+Refused: schemes (htslib would open them), absolute paths, ``..``, NUL, backslash, links that leave the root,
+and anything
 that is not a plain file. An I/O error is never reported as "not found".
 """
 

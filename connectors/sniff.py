@@ -1,6 +1,7 @@
 """What a file is, by its bytes and never by its name; runs as a sandbox task over one open file.
 
-``sniff`` answers kind, container, sample names (VCF, BAM) or column names (tables), and what is wrong. A file that is cut
+``sniff`` answers kind, container, sample names (VCF, BAM) or column names (tables), and what is wrong. A file
+that is cut
 off, empty or of an unknown kind says so; its name's ending is only compared, to find mislabelled files.
 """
 
@@ -21,7 +22,8 @@ from connectors.errors import ConnectorError
 BGZF_EOF = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 ENDINGS = {
     "vcf": (".vcf", ".vcf.gz", ".vcf.bgz"), "bcf": (".bcf",), "bam": (".bam",), "cram": (".cram",),
-    "fastq": (".fastq", ".fq", ".fastq.gz", ".fq.gz"), "csv": (".csv", ".tsv", ".txt", ".csv.gz"), "parquet": (".parquet",),
+    "fastq": (".fastq", ".fq", ".fastq.gz", ".fq.gz"), "csv": (".csv", ".tsv", ".txt", ".csv.gz"),
+    "parquet": (".parquet",),
 }  # fmt: skip
 KINDS = {
     "vcf": "vcf",

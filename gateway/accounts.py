@@ -2,7 +2,8 @@
 
 Adding an institution, a person or a role is a two-person act: one operator proposes, another confirms, and neither is
 the person concerned. Until then the row opens nothing. Every step is a fact in the ledger.
-Who a token belongs to and what roles they hold is read from the database on each request: a revoked role is gone at once.
+Who a token belongs to and what roles they hold is read from the database on each request: a revoked role is
+gone at once.
 """
 
 from __future__ import annotations

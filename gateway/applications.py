@@ -87,7 +87,8 @@ def show(env: Env, actor: Actor, application_id: str) -> dict[str, Any]:
 
 
 def preview(env: Env, actor: Actor, item_id: str) -> dict[str, dict[str, Any]]:
-    """For each view of an item: the decision as it stands now, in the shape of ``policy explain``. Nothing is recorded."""
+    """For each view of an item: the decision as it stands now, in the shape of ``policy explain``. Nothing is
+    recorded."""
     env.ledger.sync()
     log = env.ledger.facts()
 

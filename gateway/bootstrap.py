@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar, cast
 
 from alembic import command
 from alembic.config import Config
@@ -22,13 +22,15 @@ from sqlalchemy import Engine
 
 from connectors.errors import ConnectorError
 from connectors.objects import LocalObjects
+from gateway.crypt4gh.streams import Source
 from gateway.env import Env, Objects
 from gateway.errors import BadInput, Unavailable
 from gateway.keys import FileKeys
 from gateway.ledger.embedded import EmbeddedLedger
 from gateway.ledger.files import DiskLogFiles
 from gateway.ledger.sequencer import Sequencer
-from gateway.sandbox import Limits, ProcessSandbox, SandboxError
+from gateway.sandbox.port import Limits, SandboxError
+from gateway.sandbox.runner import ProcessSandbox
 from gateway.settings import Settings
 from gateway.staging import SealedStore, Staging
 from gateway.store.outbox import SqlOutbox
@@ -48,6 +50,7 @@ TASKS = {
     "deid.leakcheck": "deid.run:leakcheck",
 }
 MARK = "home.json"
+T = TypeVar("T")
 
 
 class SystemClock:
@@ -181,7 +184,8 @@ class _Sandboxed:
         """Run one task; see ``env.Sandbox``."""
         try:
             with span("sandbox", task=task):
-                return self._sandbox.run_bounded(task, spec, inputs=inputs, outputs=outputs, limits=self._limits)
+                given = cast("Mapping[str, Source | int]", inputs)
+                return self._sandbox.run_bounded(task, spec, inputs=given, outputs=outputs, limits=self._limits)
         except SandboxError as error:
             if error.from_task:
                 raise BadInput(str(error), code=error.code) from None
@@ -213,7 +217,7 @@ class _Opened:
         """See ``connectors.objects``."""
         return self._told(lambda: self._objects.checksum(path))
 
-    def _told(self, act: Callable[[], Any]) -> Any:
+    def _told(self, act: Callable[[], T]) -> T:
         try:
             return act()
         except ConnectorError as error:

@@ -266,7 +266,8 @@ def _store_view(tx: Tx, env: Env, new: _New, view: Mapping[str, Any], objects: S
 
 
 def _recipe(name: str, kind: str) -> tuple[str, str]:
-    """A stored recipe: its text and every file it names, as JSON; and the digest of that closure and the code version."""
+    """A stored recipe: its text and every file it names, as JSON; and the digest of that closure and the code
+    version."""
     if name == "none":
         return json.dumps(None), ""
     if name not in NAMES:
@@ -274,7 +275,7 @@ def _recipe(name: str, kind: str) -> tuple[str, str]:
     loaded = default_recipe(name)
     if loaded.kind != kind:
         raise BadInput(f"{MANIFEST}: recipe {name} is for {loaded.kind}, the view holds {kind}")
-    closure = {file: base64.b64encode(default_file(file)).decode() for file in sorted(loaded.closure)}
+    closure = {file: base64.b64encode(default_file(file)).decode() for file in sorted(loaded.files)}
     return json.dumps({"text": default_text(name).decode(), "files": closure}), loaded.digest
 
 
@@ -294,7 +295,7 @@ def _object_row(new: _New, custodian: str, entry: Mapping[str, Any]) -> Row:
 def _participants(env: Env, new: _New, custodian: str) -> list[Row]:
     named = new.source.manifest.get("identifiers") or {}
     strongest = {row[named["participant"]]: row.get(named.get("strongest", ""), "") for row in new.source.identifiers}
-    rows = []
+    rows: list[Row] = []
     for source_id, person in new.people.items():
         # Without a strong identifier people of two datasets count as different (ARCHITECTURE section 5).
         identifier = strongest.get(source_id) or f"{new.dataset_id}/{source_id}"

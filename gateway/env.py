@@ -1,4 +1,5 @@
-"""Everything a use case may touch, handed to it as one value by ``gateway.bootstrap``. Only protocols and plain data."""
+"""Everything a use case may touch, handed to it as one value by ``gateway.bootstrap``. Only protocols and
+plain data."""
 
 from __future__ import annotations
 
@@ -31,7 +32,8 @@ class Ledger(Protocol):
         """Checkpoint origin; one per gateway and year."""
 
     def sync(self) -> int:
-        """Sequence and publish whatever waits; the published size. Raises LedgerUnavailable, and then nothing leaves."""
+        """Sequence and publish whatever waits; the published size. Raises LedgerUnavailable, and then nothing
+        leaves."""
 
     def facts(self) -> FactsOfLog:
         """The facts of the log up to its published size."""

@@ -1,8 +1,11 @@
 """Gather everything a decision may look at, in one transaction, and nothing inside a rule.
 
-``gather`` turns rows into ``policies.facts.Facts``: the recipient's class, the consent set (vectorised, beside Cedar), the
-filings that stand today for this recipient and package, distinct people counted, approvals bound to their digest, the grant
-and the measured risk. Its ``scopes`` name every scope whose rows were relied upon: their epochs are remembered and their
+``gather`` turns rows into ``policies.facts.Facts``: the recipient's class, the consent set (vectorised, beside
+Cedar), the
+filings that stand today for this recipient and package, distinct people counted, approvals bound to their
+digest, the grant
+and the measured risk. Its ``scopes`` name every scope whose rows were relied upon: their epochs are remembered
+and their
 rows held against the ledger.
 """
 
@@ -122,7 +125,8 @@ def approval_digest(tx: Tx, item: Row, application: Row) -> str:
 
 
 def opening_event(tx: Tx, env: Env, evidence: Evidence, row: Row, decision: Decision) -> EventDraft:
-    """The outbound-provision event (对外提供或开放使用) of a permitted release; its fields follow the catalogue, section 12."""
+    """The outbound-provision event (对外提供或开放使用) of a permitted release; its fields follow the catalogue,
+    section 12."""
     copy = tx.get("copy", row["copy_id"])
     if copy is None:
         raise NotFound("copy")
@@ -366,7 +370,7 @@ def _until(text: str | None, day: date) -> bool:
 
 def _counts(tx: Tx, rows: Mapping[str, Any], counters: Mapping[str, frozenset[str]], row: Row, day: date) -> CountFacts:
     custodian = rows["dataset"]["custodian_id"]
-    opening = {name: 0 for name in counters}
+    opening = dict.fromkeys(counters, 0)
     for filing in tx.find("filing", custodian_id=custodian, kind="opening-balance", state="recorded"):
         terms = filing["terms"] or {}
         if terms.get("counter") in opening:

@@ -1,6 +1,7 @@
 """Hand over a sealed copy, chunk by chunk, and close the release with what went.
 
-``open_file`` looks once with all rights; ``may_go_on`` is asked before each chunk. What is about to be sent is charged in
+``open_file`` looks once with all rights; ``may_go_on`` is asked before each chunk. What is about to be sent is
+charged in
 the database before it is sent, so that after a crash the charge is never less than what the recipient has.
 One closing entry per release: complete when every byte of every file went at least once, otherwise expired, revoked or
 superseded with the bytes charged. An opened event always closes (invariant 16).
@@ -30,6 +31,7 @@ class OpenedFile:
     release_id: str
     copy_id: str
     name: str
+    stored: str
     size: int
     etag: str
 
@@ -70,6 +72,7 @@ def open_file(env: Env, actor: Actor, release_id: str, name: str) -> OpenedFile:
             release_id=release_id,
             copy_id=copy["id"],
             name=name,
+            stored=entry["stored"],
             size=entry["size"],
             etag=entry["etag"],
         )

@@ -25,7 +25,7 @@ from gateway.ports import Row, Tx
 from gateway.record import FactsPending, append_event, check_clock, check_facts
 from gateway.reservations import count_reservations, drop_reservations, reserve
 from gateway.times import stamp
-from gateway.transform import discard_copy, make_copy, prepare_core_view
+from gateway.transform import make_copy, prepare_core_view, shred_copy
 from policies.decide import Decision
 
 ATTEMPTS = 6
@@ -124,7 +124,8 @@ def _seal(env: Env, row: Row) -> None:
 
 
 def _record(env: Env, row: Row) -> None:
-    """sealed -> recorded | requested | refused: epochs, leaves and decision are read again in the writing transaction."""
+    """sealed -> recorded | requested | refused: epochs, leaves and decision are read again in the writing
+    transaction."""
     env.reached("between-seal-and-record")
 
     def permitted(tx: Tx, evidence: Evidence, decision: Decision) -> None:
@@ -165,9 +166,10 @@ STEPS: dict[str, Callable[[Env, Row], None]] = {
 
 
 def _hold_for_source(env: Env, row: Row, error: BadInput) -> None:
-    """A source that cannot be read or has changed is an unknown, and unknown holds (GW-03); recorded like any refusal."""
+    """A source that cannot be read or has changed is an unknown, and unknown holds (GW-03); recorded like any
+    refusal."""
 
-    def impossible(tx: Tx, evidence: Evidence, decision: Decision) -> None:
+    def impossible(_tx: Tx, _evidence: Evidence, _decision: Decision) -> None:
         raise Conflict("an unreadable source was permitted")
 
     _judge(env, row, impossible, measured=False, trouble=f"{error.code}: {error}")
@@ -186,7 +188,7 @@ def _judge(
         env.ledger.sync()
         log = env.ledger.facts()
 
-        def work(tx: Tx, log: FactsOfLog = log) -> str | None:
+        def work(tx: Tx, log: FactsOfLog = log) -> Row | None:
             if not _still(tx, row):
                 return None
             check_clock(tx, env)
@@ -206,7 +208,7 @@ def _judge(
         except FactsPending:
             continue
         if dropped is not None:
-            discard_copy(env, dropped)
+            shred_copy(env, dropped)
         return
     raise Unavailable("facts are being written faster than the ledger publishes them; try again")
 
@@ -229,9 +231,9 @@ def _drop_copy(tx: Tx, row: Row) -> None:
         tx.update("copy", row["copy_id"], state="killed", killed_because="not released")
 
 
-def _dropped_copy(tx: Tx, row: Row) -> str | None:
+def _dropped_copy(tx: Tx, row: Row) -> Row | None:
     copy = None if row["copy_id"] is None else tx.get("copy", row["copy_id"])
-    return copy["id"] if copy is not None and copy["state"] == "killed" else None
+    return copy if copy is not None and copy["state"] == "killed" else None
 
 
 def _still(tx: Tx, row: Row) -> bool:

@@ -1,6 +1,7 @@
 """Withdrawal of a participant and revocation of a grant: effective everywhere within a second and one chunk.
 
-Both are one transaction: the restrictive fact, the killing of every artefact that holds the person or hangs on the grant,
+Both are one transaction: the restrictive fact, the killing of every artefact that holds the person or hangs on
+the grant,
 the closing entries, the notices, and the epoch that every worker polls. Shredding the bytes follows the commit and is
 repeated at every start until it is done. What was already sent stays decryptable, and we say so. Nothing is spliced:
 a withdrawn person is left out of a new release, the successor.
@@ -20,8 +21,7 @@ from gateway.ports import Row, Tx
 from gateway.record import put_fact
 from gateway.release import create_release
 from gateway.times import legal_day, stamp
-
-LIVE = ("requested", "decided", "prepared", "sealed", "recorded", "available")
+from gateway.transform import shred_copy
 
 
 def withdraw_participant(env: Env, actor: Actor, *, dataset_id: str, source_id: str) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def withdraw_participant(env: Env, actor: Actor, *, dataset_id: str, source_id: 
     """
     require(actor, "custodian", "steward")
 
-    def work(tx: Tx) -> tuple[dict[str, Any], list[str], list[str]]:
+    def work(tx: Tx) -> tuple[dict[str, Any], list[str], list[Row]]:
         dataset = tx.get("dataset", dataset_id)
         if dataset is None or dataset["custodian_id"] != actor.institution_id:
             raise NotFound("dataset")
@@ -41,7 +41,7 @@ def withdraw_participant(env: Env, actor: Actor, *, dataset_id: str, source_id: 
         cores = [row["core_view_id"] for row in tx.find("core_member", participant_id=person)]
         past = [row["id"] for row in tx.find("release", core_view_id=cores) if row["opened_entry"] is not None]
         stopped: list[dict[str, str]] = []
-        copies: list[str] = []
+        copies: list[Row] = []
         for release in tx.find("release", core_view_id=cores):
             stopped += _supersede(tx, env, release, copies)
         for core_id in cores:
@@ -57,14 +57,14 @@ def revoke_grant(env: Env, actor: Actor, grant_id: str) -> list[str]:
     """End a grant; every copy under it dies. One steward or custodian of the owner is enough to restrict."""
     require(actor, "steward", "custodian")
 
-    def work(tx: Tx) -> tuple[list[str], list[str]]:
+    def work(tx: Tx) -> tuple[list[str], list[Row]]:
         row = tx.get("access_grant", grant_id)
         if row is None or row["custodian_id"] != actor.institution_id:
             raise NotFound("grant")
         put_fact(tx, env, "access_grant", grant_id, columns={"state": "revoked"}, kind="restrict")
         put_fact(tx, env, "item", row["item_id"], columns={"state": "revoked"})
         stopped: list[str] = []
-        copies: list[str] = []
+        copies: list[Row] = []
         for release in tx.find("release", grant_id=grant_id):
             copies += _kill(tx, release, because="revoked")
             if release["state"] in {"recorded", "available"}:
@@ -83,15 +83,15 @@ def shred_leftovers(env: Env) -> None:
 
     def work(tx: Tx) -> tuple[set[str], set[str]]:
         cores = {row["id"] for row in tx.find("core_view", state="assessed")}
-        copies = {row["id"] for row in tx.find("copy", state=("sealed", "recorded", "available"))}
-        return cores, copies
+        live = tx.find("copy", state=("sealed", "recorded", "available"))
+        return cores, {entry["stored"] for row in live for entry in row["files"]}
 
     cores, copies = env.uow.read(work)
     env.staging.clean(cores)
     env.copies.clean(copies)
 
 
-def _supersede(tx: Tx, env: Env, release: Row, copies: list[str]) -> list[dict[str, str]]:
+def _supersede(tx: Tx, env: Env, release: Row, copies: list[Row]) -> list[dict[str, str]]:
     killed = _kill(tx, release, because="a participant in it has withdrawn")
     copies += killed
     if release["state"] not in {"recorded", "available"} and not (release["state"] == "closed" and killed):
@@ -116,12 +116,12 @@ def _supersede(tx: Tx, env: Env, release: Row, copies: list[str]) -> list[dict[s
     return [{"release": release["id"], "successor": successor}]
 
 
-def _kill(tx: Tx, release: Row, *, because: str) -> list[str]:
+def _kill(tx: Tx, release: Row, *, because: str) -> list[Row]:
     copy = None if release["copy_id"] is None else tx.get("copy", release["copy_id"])
     if copy is None or copy["state"] == "killed":
         return []
     tx.update("copy", copy["id"], state="killed", killed_because=because)
-    return [copy["id"]]
+    return [copy]
 
 
 def _tell(tx: Tx, env: Env, person_id: str, kind: str, body: dict[str, str]) -> None:
@@ -131,8 +131,8 @@ def _tell(tx: Tx, env: Env, person_id: str, kind: str, body: dict[str, str]) -> 
     )
 
 
-def _shred(env: Env, cores: list[str], copies: list[str]) -> None:
+def _shred(env: Env, cores: list[str], copies: list[Row]) -> None:
     for core_id in cores:
         env.staging.shred(core_id)
-    for copy_id in copies:
-        env.copies.shred(copy_id)
+    for copy in copies:
+        shred_copy(env, copy)

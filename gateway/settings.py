@@ -1,6 +1,8 @@
-"""Every setting, in one place: environment variables with the prefix ``TONGGUAN_`` and the file ``settings.toml`` in the home.
+"""Every setting, in one place: environment variables with the prefix ``TONGGUAN_`` and the file
+``settings.toml`` in the home.
 
-The environment wins over the file. A variable with our prefix that is not a setting is refused by name: a misspelt switch
+The environment wins over the file. A variable with our prefix that is not a setting is refused by name: a
+misspelt switch
 must not silently leave a door as it was. Nothing else in the gateway reads the environment.
 """
 
@@ -55,6 +57,11 @@ class Settings(BaseSettings):
         del dotenv_settings, file_secret_settings
         home = Path(os.environ.get(PREFIX + "HOME") or default_home())
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, home / "settings.toml")
+
+
+def home_is_named() -> bool:
+    """Whether the environment names a home; the demo then tells its story there and not in a fresh folder."""
+    return bool(os.environ.get(PREFIX + "HOME"))
 
 
 def load_settings(**given: Any) -> Settings:

@@ -1,7 +1,9 @@
 """Source to core view, core view to one recipient's sealed copy. Parsing happens in children without keys or network.
 
-The core view is a function of (dataset content, recipe closure, permitted set) and carries that as its id; it is measured
-and leak-checked on its very bytes, then frozen, encrypted at rest and never handed out. The copy is the core view under the
+The core view is a function of (dataset content, recipe closure, permitted set) and carries that as its id; it
+is measured
+and leak-checked on its very bytes, then frozen, encrypted at rest and never handed out. The copy is the core
+view under the
 project's pseudonyms, sealed once with a new data key to the key bound in the grant.
 """
 
@@ -14,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from gateway.canonical import digest
 from gateway.crypt4gh import read_public_key, seal
@@ -67,7 +69,7 @@ def make_copy(env: Env, row: Row) -> str:
     copy_id = env.new_id()
     core, grant, key, names = env.uow.read(lambda tx: _copy_inputs(tx, env, row))
     reader = read_public_key(key["public_key"].encode())
-    files = [_seal_part(env, copy_id, core, part, names, reader) for part in core["parts"]]
+    files = [_seal_part(env, f"{copy_id}-{n}", core, part, names, reader) for n, part in enumerate(core["parts"], 1)]
     expires = min(parse(grant["valid_to"]), env.clock.now() + timedelta(days=COPY_DAYS))
 
     def work(tx: Tx) -> None:
@@ -91,9 +93,10 @@ def make_copy(env: Env, row: Row) -> str:
     return copy_id
 
 
-def discard_copy(env: Env, copy_id: str) -> None:
-    """Remove the bytes of a copy that will not be handed over."""
-    env.copies.shred(copy_id)
+def shred_copy(env: Env, copy: Row) -> None:
+    """Remove the bytes of a copy that will not be handed over, or not again."""
+    for entry in copy["files"]:
+        env.copies.shred(entry["stored"])
 
 
 def view_identity(plan_of: Mapping[str, Any]) -> str:
@@ -144,7 +147,9 @@ def _part(env: Env, plan: Plan, source: Row, name: str) -> tuple[dict[str, Any],
     with ExitStack() as stack:
         raw = HashingReader(stack.enter_context(env.objects(plan.dataset["root"]).open(source["path"])))
         sink = HashingWriter(stack.enter_context(env.staging.create(plan.core_id, name)))
-        report = env.sandbox("deid.core", spec, inputs={"source": raw}, outputs={"core": sink})
+        report = env.sandbox(
+            "deid.core", spec, inputs={"source": cast("BinaryIO", raw)}, outputs={"core": cast("BinaryIO", sink)}
+        )
         raw.drain()
         if raw.hexdigest() != source["checksum"]:
             raise BadInput(f"{source['path']}: the file is not the one that was registered", code="source_changed")
@@ -153,7 +158,8 @@ def _part(env: Env, plan: Plan, source: Row, name: str) -> tuple[dict[str, Any],
 
 
 def _participants(plan: Plan, source: Row) -> dict[str, str]:
-    """What the file calls a permitted person -> internal code. A person may have several samples in one file: refused."""
+    """What the file calls a permitted person -> internal code. A person may have several samples in one file:
+    refused."""
     if plan.view["kind"] == "table":
         return {plan.people[person]["source"]: person for person in plan.permitted}
     named: dict[str, str] = {}
@@ -224,21 +230,27 @@ def _copy_inputs(tx: Tx, env: Env, row: Row) -> tuple[Row, Row, Row, dict[str, s
 
 
 def _seal_part(
-    env: Env, copy_id: str, core: Row, part: Mapping[str, Any], names: Mapping[str, str], reader: bytes
+    env: Env, stored: str, core: Row, part: Mapping[str, Any], names: Mapping[str, str], reader: bytes
 ) -> dict[str, Any]:
     """Rewrite one part under the project's names into staging, then seal it; the plain copy is shredded at once."""
     kind = "vcf" if part["name"].endswith(".vcf.gz") else "table"
     name = f"{part['name']}.c4gh"
     try:
-        with env.staging.open(core["id"], part["name"]) as source, env.staging.create(copy_id, part["name"]) as plain:
+        with env.staging.open(core["id"], part["name"]) as source, env.staging.create(stored, part["name"]) as plain:
             spec = {"kind": kind, "names": dict(names)}
             env.sandbox("deid.copy", spec, inputs={"core": source}, outputs={"copy": plain})
-        with env.staging.open(copy_id, part["name"]) as plain, env.copies.create(copy_id, name) as stored:
-            sink = HashingWriter(stored)
+        with env.staging.open(stored, part["name"]) as plain, env.copies.create(stored) as finished:
+            sink = HashingWriter(finished)
             seal(plain, sink, readers=[reader], session_key=env.random.token(32), random=env.random)
     finally:
-        env.staging.shred(copy_id)
-    return {"name": name, "size": sink.size, "etag": sink.hexdigest(), "key_version": core["key_version"]}
+        env.staging.shred(stored)
+    return {
+        "name": name,
+        "stored": stored,
+        "size": sink.size,
+        "etag": sink.hexdigest(),
+        "key_version": core["key_version"],
+    }
 
 
 class HashingReader(io.RawIOBase):

@@ -34,7 +34,8 @@ class Use:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Permitted:
-    """Ids in order, how many were asked, exclusions by reason (a participant counts once per reason), digest of the set."""
+    """Ids in order, how many were asked, exclusions by reason (a participant counts once per reason), digest
+    of the set."""
 
     ids: tuple[str, ...]
     total: int

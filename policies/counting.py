@@ -1,7 +1,8 @@
 """Who controls a recipient, and which party class follows (rule catalogue, table 1; 实施细则 Art. 12).
 
 An ownership graph is a mapping: holder or unit -> share of each direct owner, with the place of every ultimate owner.
-At least half of the shares in foreign hands, directly or through a chain, or a signed finding of decisive influence, makes
+At least half of the shares in foreign hands, directly or through a chain, or a signed finding of decisive
+influence, makes
 a unit foreign-controlled. A Hong Kong or Macau institution is foreign until proof of Chinese control is signed off.
 """
 

@@ -1,6 +1,7 @@
 """Facts: everything a decision may look at, gathered before it and never looked up inside a rule.
 
-One tree of frozen values with a JSON form. Truths that may be unknown are ``yes``, ``no`` or ``unknown``; numbers that may
+One tree of frozen values with a JSON form. Truths that may be unknown are ``yes``, ``no`` or ``unknown``;
+numbers that may
 be unknown are -1 in the JSON form's place of absence, which no rule accepts. Nothing here names a participant.
 """
 
@@ -50,7 +51,7 @@ class DatasetFacts:
 
     confirmed: bool = False
     hgr: str = "unknown"
-    secret: str = "unknown"
+    secret: str = "unknown"  # noqa: S105  a question, not a password
     important: str = "unknown"
     region_flag: str = "unknown"
     pedigree_flag: str = "unknown"

@@ -1,6 +1,7 @@
 """Propose labels from what a file is (rule catalogue, section 8); a named person confirms them.
 
-A label says the GB/T 43697 grade, the GB/T 39725 level, the HGR category and sub-type and the default tier. A kind that is
+A label says the GB/T 43697 grade, the GB/T 39725 level, the HGR category and sub-type and the default tier. A
+kind that is
 not in the table gets the strictest: grade G4, level 5, enclave. Statistics stay HGR information.
 """
 

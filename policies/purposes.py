@@ -1,6 +1,7 @@
 """Does a purpose lie inside a permission? GA4GH Data Use Ontology terms, answered match, no or ask.
 
-A permission is a list of DUO terms with diseases (ICD-10) for DS. Missing data use is "no"; a term nobody here knows, or a
+A permission is a list of DUO terms with diseases (ICD-10) for DS. Missing data use is "no"; a term nobody here
+knows, or a
 modifier that needs a person (collaboration, user or time limits), is "ask". DUO release 2021-02-23.
 """
 

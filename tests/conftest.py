@@ -1,7 +1,7 @@
 """What every test can rely on: closed network, counted skips, ``--slow``, the fetched data, real databases.
 
 The parts are plugins in ``tests/plugins``: ``network`` (nothing beyond loopback), ``skips`` (only those listed in
-CONTRIBUTING), ``postgres`` (``pg_url``, ``database_url``).
+CONTRIBUTING), ``postgres`` (``pg_url``, ``database_url``), ``house`` (a gateway with people, data and a grant).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.plugins.network", "tests.plugins.skips", "tests.plugins.postgres"]
+pytest_plugins = ["tests.plugins.network", "tests.plugins.skips", "tests.plugins.postgres", "tests.plugins.house"]
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -38,7 +38,7 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The fetched public data (GA4GH samples, tlog cases, 1000 Genomes): not part of the project, read in place."""
+    """The fetched public data (GA4GH samples, tlog cases, 1000 Genomes); not part of the project, read in place."""
     folder = Path(os.environ.get("TONGGUAN_SHARED_DATA") or ROOT.parent / "shared" / "data")
     if not folder.is_dir():
         pytest.skip("the shared data folder is not here")

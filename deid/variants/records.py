@@ -25,7 +25,7 @@ END = re.compile(rb"(?:^|;)END=([^;]*)")
 MAX_POSITION = (1 << 31) - 1
 
 
-class Fault(Exception):  # noqa: N818 -- never leaves this package: it becomes a VariantError with the line
+class Fault(Exception):
     """One record cannot be read; ``code`` is a key of ``RECORD_ERRORS``."""
 
     def __init__(self, code: str) -> None:

@@ -1,7 +1,9 @@
 """The worker's view of the revocation epoch, never more than a second old.
 
-A withdrawal, a revocation, an ended session or a changed filing raises one number in the database. Every worker polls it
-twice a second and every chunk looks at the polled value: when it moved, the hand-over asks the database again before the
+A withdrawal, a revocation, an ended session or a changed filing raises one number in the database. Every
+worker polls it
+twice a second and every chunk looks at the polled value: when it moved, the hand-over asks the database again
+before the
 next chunk; when the poll has had no answer for two seconds, no byte leaves (ARCHITECTURE section 3, step 6).
 """
 

@@ -108,7 +108,8 @@ def _consents(people: list[dict[str, str]]) -> list[dict[str, str]]:
     plain = {
         "version": "2025-1", "notice": "N-2025-3", "signed_on": "2025-01-02", "purposes": "DS;NCU", "diseases": "I",
         "places": "mainland;hong_kong;macau", "recipient_kinds": "academic;hospital",
-        "named_recipients": "Victoria Harbour University", "sensitive": "yes", "provision": "yes", "cross_border": "yes",
+        "named_recipients": "Victoria Harbour University", "sensitive": "yes", "provision": "yes",
+        "cross_border": "yes",
         "return_of_results": "no", "guardian": "no", "reconsent_due": "", "withdrawn_on": "",
     }  # fmt: skip
     changes = {
@@ -116,8 +117,18 @@ def _consents(people: list[dict[str, str]]) -> list[dict[str, str]]:
         23: {"reconsent_due": "2026-01-31"}, 31: {"sensitive": "no"}, 40: {"provision": "no"},
         52: {"diseases": "C"}, 61: {"named_recipients": "Another Institute"}, 77: {"recipient_kinds": "hospital"},
     }  # fmt: skip
+    also_company = {
+        "recipient_kinds": "academic;hospital;company",
+        "named_recipients": "Victoria Harbour University;Delta Genomics (Shenzhen) Ltd",
+    }
     return [
-        {"participant": p["participant_id"], "birth_date": p["birth_date"], **plain, **changes.get(n, {})}
+        {
+            "participant": p["participant_id"],
+            "birth_date": p["birth_date"],
+            **plain,
+            **(also_company if n < 120 else {}),
+            **changes.get(n, {}),
+        }
         for n, p in enumerate(people)
     ]
 
@@ -136,7 +147,7 @@ def _vcf(people: list[dict[str, str]], dice: np.random.Generator) -> bytes:
         '##FORMAT=<ID=DP,Number=1,Type=Integer,Description="Depth">',
         '##FORMAT=<ID=GQ,Number=1,Type=Integer,Description="Quality">',
         f"##SAMPLE=<ID={people[0]['sample']},Description={people[0]['participant_id']}>",
-        f"##bcftools_viewCommand=view -s {people[1]['sample']} /data/patients/{people[1]['participant_id']}.vcf.gz; Date=Fri",
+        f"##bcftools_viewCommand=view -s {people[1]['sample']} /data/{people[1]['participant_id']}.vcf.gz; Date=Fri",
         "##hospital_batch=B20250418-07",
         "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\t" + "\t".join(p["sample"] for p in people),
     ]  # fmt: skip
@@ -240,8 +251,8 @@ def _table(path: Path, rows: list[dict[str, str]]) -> None:
 
 README = """# Demo cohort
 
-Made by `python -m gateway.demo.make_cohort` from one seed. Nobody in it exists: names are drawn from syllables, identity
-numbers use an area code that no place has, telephone numbers a range that is not assigned.
+Made by `python -m gateway.demo.make_cohort` from one seed. Nobody in it exists: names are drawn from syllables,
+identity numbers use an area code that no place has, telephone numbers a range that is not assigned.
 """
 
 MANIFEST = """\
@@ -254,7 +265,8 @@ owner: Shenzhen Harbour Hospital
 holder: Shenzhen Harbour Hospital
 responsible_person: data steward on duty
 origin_of_material: mainland
-provenance: {laboratory: SZH core lab, platform: short read, kit: PCR-free, pipeline: HospitalPipeline 3.1, reference_build: GRCh38}
+provenance:
+  {laboratory: SZH core lab, platform: short read, kit: PCR-free, pipeline: Pipeline 3.1, reference_build: GRCh38}
 hgr: {category: WGS, subtype: C1.3}
 population: {participants: 200, region_flag: 'no', pedigree_flag: 'no', reviewer_flag: 'no', minors: true}
 secret: 'no'
@@ -273,7 +285,8 @@ files:
 views:
   - {name: cohort-variants, kind: vcf, recipe: cohort-vcf-controlled, tier: controlled, files: [cohort.vcf.gz]}
   - {name: phenotypes, kind: table, recipe: phenotype-controlled, tier: controlled, files: [phenotype.csv]}
-  - {name: raw-reads, kind: reads, recipe: none, tier: enclave, files: [reads/SZH_WGS_0001.bam, reads/SZH_WGS_0002.bam, reads/SZH_WGS_0003.bam]}
+  - {name: raw-reads, kind: reads, recipe: none, tier: enclave, files: [
+      reads/SZH_WGS_0001.bam, reads/SZH_WGS_0002.bam, reads/SZH_WGS_0003.bam]}
 """
 
 

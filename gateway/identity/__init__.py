@@ -1,1 +1,2 @@
-"""How people prove who they are: passwords and tokens. What they may do is for ``policies`` and ``gateway.accounts``."""
+"""How people prove who they are: passwords and tokens. What they may do is for ``policies`` and
+``gateway.accounts``."""

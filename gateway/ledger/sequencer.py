@@ -60,7 +60,8 @@ class Sequencer:
             return size
 
     def receipt(self, position: int) -> bytes:
-        """A ``.tlog-proof`` of the entry under the checkpoint on disk. Raises LedgerUnavailable when it is not in it."""
+        """A ``.tlog-proof`` of the entry under the checkpoint on disk. Raises LedgerUnavailable when it is not
+        in it."""
         note = self._files.read(CHECKPOINT)
         if note is None:
             raise LedgerUnavailable(entry_digest="no checkpoint")

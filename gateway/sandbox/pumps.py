@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
-from gateway.crypt4gh.streams import Sink, Source, write_all
+from gateway.crypt4gh.streams import Sink, Source, read_some, write_all
 from gateway.sandbox.port import SandboxError
 
 _CHUNK = 1 << 20
@@ -87,7 +87,7 @@ def _pipe() -> tuple[int, int]:
 def _pour(source: Source, writing: int) -> None:
     buffer = memoryview(bytearray(_CHUNK))
     with suppress(BrokenPipeError):  # the child has read enough; its answer says whether that was right
-        while got := source.readinto(buffer):
+        while got := read_some(source, buffer):
             rest = buffer[:got]
             while len(rest):
                 rest = rest[os.write(writing, rest) :]

@@ -1,9 +1,13 @@
 """Audit a copy of a ledger folder, every byte of it, and say proven, tampered (and where) or could not tell.
 
-The order: the key; the checkpoint's signature; every entry bundle; every hash tile recomputed from the entries; the root;
-no file that does not belong; then each kept receipt and earlier checkpoint against the same leaves. A file that the signed
-checkpoint promises and that is not there is tampering (somebody removed evidence); a folder, checkpoint or key that cannot
-be read at all is "could not tell". A log rewritten as a whole and signed with the real key passes every inner check: only
+The order: the key; the checkpoint's signature; every entry bundle; every hash tile recomputed from the
+entries; the root;
+no file that does not belong; then each kept receipt and earlier checkpoint against the same leaves. A file
+that the signed
+checkpoint promises and that is not there is tampering (somebody removed evidence); a folder, checkpoint or key
+that cannot
+be read at all is "could not tell". A log rewritten as a whole and signed with the real key passes every inner
+check: only
 something kept outside (a receipt, an earlier checkpoint) shows it, which is why receipts are handed out.
 """
 
@@ -47,7 +51,8 @@ class _UnknownError(_TamperedError):
 def verify_log(
     folder: Path, *, key: str | None = None, receipts: Sequence[bytes] = (), since: bytes | None = None
 ) -> Verdict:
-    """Audit ``folder``. ``key`` is a vkey or the name of a file that holds one; without it the folder's own is trusted."""
+    """Audit ``folder``. ``key`` is a vkey or the name of a file that holds one; without it the folder's own is
+    trusted."""
     try:
         vkey = _key(folder, key)
         checkpoint = _checkpoint(folder, vkey)

@@ -113,6 +113,14 @@ class Server:
         with psycopg.connect(host=str(self.folder), user="postgres", dbname="postgres", autocommit=True) as connection:
             connection.execute(statement)
 
+    @contextlib.contextmanager
+    def database(self, template: str = "template0") -> Iterator[str]:
+        """SQLAlchemy URL of a fresh database, a copy of ``template``; dropped afterwards."""
+        name = f"test_{secrets.token_hex(8)}"
+        self.execute(f'create database "{name}" template "{template}"')
+        yield self.url(name)
+        self.execute(f'drop database "{name}" with (force)')
+
     def stop(self) -> None:
         """Fast shutdown, then the folder goes."""
         self._process.send_signal(signal.SIGINT)
@@ -151,10 +159,8 @@ def pg_url(pg_server: Server) -> str:
 @pytest.fixture
 def pg_database(pg_server: Server) -> Iterator[str]:
     """SQLAlchemy URL of an empty PostgreSQL database of the test's own."""
-    name = f"test_{secrets.token_hex(8)}"
-    pg_server.execute(f'create database "{name}" template template0')
-    yield pg_server.url(name)
-    pg_server.execute(f'drop database "{name}" with (force)')
+    with pg_server.database() as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

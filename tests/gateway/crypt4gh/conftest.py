@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -21,15 +20,6 @@ class SystemRandom:
 @pytest.fixture
 def random() -> SystemRandom:
     return SystemRandom()
-
-
-@pytest.fixture
-def shared_data() -> Path:
-    root = Path(__file__).parents[3]
-    folder = Path(os.environ.get("TONGGUAN_SHARED_DATA") or root.parent / "shared" / "data")
-    if not folder.is_dir():
-        pytest.skip("the fetched data (shared/data beside the repository) is not here")
-    return folder
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ class OwnError(Exception):
     code = "broken_header"
 
 
-class CodedByChance(Exception):  # noqa: N818
+class CodedByChance(Exception):
     code = 7
 
 

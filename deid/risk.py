@@ -1,0 +1,112 @@
+"""Measure what remains: risk of a table of people, computed on the very bytes that would leave.
+
+Classes are groups of rows equal on all quasi-identifiers (a missing value is a value of its own). Prosecutor risk of a
+row is one over the size of its class: ``prosecutor_max`` is 1/k, ``prosecutor_mean`` is classes/rows; ``marketer`` (the
+share of rows a marketer links right on average) is the same number and stands under both names because readers look for
+either. Journalist risk needs a population table and is absent. θ of a class is 1/size (GB/T 42460-2023 annex D.1.5);
+levels 2 and 3 differ by whether the overall risk stays below the limit passed in. Limits are arguments: this module
+knows no tier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from deid.errors import TableError
+from deid.tables.classes import Sensitive, combine, distances, distinct_values, group
+from deid.tables.columnar import Column
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RiskLimits:
+    """GB/T 42460-2023 D.1: no class over ``tau``; overall = (max or mean) θ × context, accepted below ``accept``."""
+
+    tau: float
+    accept: float = 0.05
+    context: float = 1.0
+    by: str = "mean"
+
+
+def assess_table(
+    released: BinaryIO, *, quasi: Sequence[str], sensitive: Sequence[str] = (), limits: RiskLimits | None = None
+) -> dict[str, Any]:
+    """Risk of a Parquet file. Raises TableError when it cannot be read or lacks a column."""
+    try:
+        table = pq.read_table(pa.BufferReader(released.read()))
+    except (pa.ArrowException, OSError):
+        raise TableError("released table: not a readable Parquet file", code="table_unreadable") from None
+    wanted = [*quasi, *sensitive]
+    for name in wanted:
+        if name not in table.column_names:
+            raise TableError(f"released table: has no column {name!r}", code="table_column_missing")
+    columns = {name: _column(table.column(name)) for name in table.column_names}
+    found = measure_table(columns, quasi=quasi, sensitive=sensitive)
+    # The participant column (the first, by core_table) is unique by design; the rest should not be.
+    others = dict(list(columns.items())[1:])
+    found["row_uniques"] = measure_uniques(others)
+    if limits is not None:
+        found |= grade(found, limits)
+    return found
+
+
+def measure_table(columns: Mapping[str, Column], *, quasi: Sequence[str], sensitive: Sequence[str]) -> dict[str, Any]:
+    """Class sizes, k, l, t and the attacker models on columns in memory."""
+    classes, count = _classes({name: columns[name] for name in quasi})
+    rows = len(classes)
+    if not rows:
+        raise TableError("released table: has no row, so no risk can be measured", code="table_empty")
+    sizes = np.bincount(classes, minlength=count)
+    histogram = np.bincount(sizes)
+    found: dict[str, Any] = {
+        "k": int(sizes.min()),
+        "classes": count,
+        "prosecutor_max": float(1 / sizes.min()),
+        "prosecutor_mean": count / rows,
+        "marketer": count / rows,
+        "uniques": int(histogram[1]) if len(histogram) > 1 else 0,
+        "theta": [{"size": int(size), "classes": int(histogram[size])} for size in np.flatnonzero(histogram).tolist()],
+        "discernibility": int((sizes.astype(np.int64) ** 2).sum()),
+    }
+    if sensitive:
+        found["l"], found["t"] = {}, {}
+        weights = np.ones(rows, np.int64)
+        for name in sensitive:
+            at = Sensitive(name=name, codes=columns[name].codes, count=len(columns[name].values))
+            found["l"][name] = int(distinct_values(classes, count, at.codes, at.count).min())
+            found["t"][name] = round(float(distances(classes, count, at, weights).max()), 12)
+    return found
+
+
+def measure_uniques(columns: Mapping[str, Column]) -> int:
+    """Rows that no other row equals on all these columns."""
+    if not columns:
+        return 0
+    classes, count = _classes(columns)
+    return int((np.bincount(classes, minlength=count) == 1).sum())
+
+
+def grade(found: Mapping[str, Any], limits: RiskLimits) -> dict[str, Any]:
+    """Overall risk and level by GB/T 42460-2023: a class over τ makes it 1. Direct identifiers are taken as gone."""
+    theta = found["prosecutor_max"] if limits.by == "max" else found["prosecutor_mean"]
+    overall = 1.0 if found["prosecutor_max"] > limits.tau else theta * limits.context
+    return {"gbt42460_overall": overall, "gbt42460_level": 3 if overall < limits.accept else 2}
+
+
+def _classes(columns: Mapping[str, Column]) -> tuple[Any, int]:
+    if not columns:
+        raise TableError("released table: no quasi-identifier was named, so there is nothing to measure")
+    listed = list(columns.values())
+    keys = combine([column.codes for column in listed], [len(column.values) for column in listed], len(listed[0].codes))
+    return group(keys)
+
+
+def _column(chunked: Any) -> Column:
+    cells = chunked.combine_chunks().dictionary_encode(null_encoding="encode")
+    values = tuple(None if value is None else str(value) for value in cells.dictionary.to_pylist())
+    return Column(codes=cells.indices.to_numpy(zero_copy_only=False).astype(np.int64), values=values)

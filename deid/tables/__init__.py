@@ -1,0 +1,1 @@
+"""Tables of people: read, change, generalise, write."""

@@ -1,0 +1,76 @@
+"""A table as the transforms see it: each column is integer codes into its distinct values.
+
+Values are transformed once per distinct value, not once per row; ``None`` is a missing value. ``rows`` keeps the
+1-based data row of the source so that an error can name the place. Distinct values are always in sorted order and
+only those that occur: a value of a row that was left out must not survive here, nor decide an order (ARCHITECTURE
+section 4, invariant 10).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Codes = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+Value = str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """``codes[i]`` is the place of row i's value in ``values``."""
+
+    codes: Codes
+    values: tuple[Value, ...]
+
+    @staticmethod
+    def of(cells: Sequence[Value]) -> Column:
+        """A column from its cells."""
+        values = tuple(sorted(set(cells), key=_order))
+        place = {value: code for code, value in enumerate(values)}
+        return Column(codes=np.fromiter((place[cell] for cell in cells), np.int64, len(cells)), values=values)
+
+    def take(self, rows: Codes | Mask) -> Column:
+        """These rows only, with only the values that still occur."""
+        return recode(self.codes[rows], self.values)
+
+    def map(self, change: Callable[[Value], Value]) -> Column:
+        """Every distinct value changed once."""
+        return recode(self.codes, [change(value) for value in self.values])
+
+    def cells(self) -> list[Value]:
+        """The column written out, one entry per row."""
+        return [self.values[code] for code in self.codes.tolist()]
+
+    def first_row(self, code: int, rows: Codes) -> int:
+        """The lowest source row at which a code stands."""
+        return int(rows[self.codes == code].min())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Columns of equal length and the data row of the source each row came from."""
+
+    columns: dict[str, Column]
+    rows: Codes
+
+    def take(self, rows: Codes | Mask) -> Table:
+        """These rows only, in this order."""
+        return Table(columns={name: column.take(rows) for name, column in self.columns.items()}, rows=self.rows[rows])
+
+
+def recode(codes: Codes, values: Sequence[Value]) -> Column:
+    """Merge equal values, drop those that do not occur, and put the rest in sorted order."""
+    used = np.zeros(len(values), np.bool_)
+    used[codes] = True
+    kept = sorted({values[code] for code in np.flatnonzero(used).tolist()}, key=_order)
+    place = {value: code for code, value in enumerate(kept)}
+    moved = np.fromiter((place.get(value, -1) for value in values), np.int64, len(values))
+    return Column(codes=moved[codes], values=tuple(kept))
+
+
+def _order(value: Value) -> tuple[bool, str]:
+    return (value is not None, value or "")

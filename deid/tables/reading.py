@@ -1,0 +1,166 @@
+"""Open a CSV or Parquet table from outside and keep only the listed columns.
+
+Order: sniff by content, decode (UTF-8, else GB18030, else refuse; a file that mixes them is refused), check the
+header, read. Everything is read as text, so that no tool guesses that an identifier is a number. Messages give a row
+and a column, never a value: the errors of the parser underneath quote the row and are not passed on.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from deid.errors import TableError
+from deid.recipe import InputForm
+from deid.tables.columnar import Column, Table, recode
+
+MISSING = frozenset({"", "NA", "N/A", "NaN", "nan", "NULL", "null", "None", "<NA>"})
+_PARQUET = b"PAR1"
+
+
+def read_table(source: BinaryIO, *, columns: Sequence[str], form: InputForm) -> tuple[Table, int]:
+    """The listed columns as codes, and how many data rows the file has. Raises TableError."""
+    content = source.read()
+    if not content:
+        raise TableError("table: the file is empty", code="table_empty")
+    arrow = _read_parquet(content, columns) if content[:4] == _PARQUET else _read_csv(content, columns, form)
+    read = {name: _encode(arrow.column(name)) for name in columns}
+    return Table(columns=read, rows=np.arange(1, arrow.num_rows + 1, dtype=np.int64)), int(arrow.num_rows)
+
+
+def _encode(chunked: Any) -> Column:
+    encoded = chunked.combine_chunks().dictionary_encode(null_encoding="encode")
+    values = [None if value is None or value in MISSING else value for value in encoded.dictionary.to_pylist()]
+    codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    return recode(codes, values)
+
+
+def _read_parquet(content: bytes, columns: Sequence[str]) -> Any:
+    try:
+        file = pq.ParquetFile(pa.BufferReader(content))
+        _check_header(file.schema_arrow.names, columns)
+        table = file.read(columns=list(columns))
+        arrays = [_as_text(table.column(name), name) for name in columns]
+    except (pa.ArrowException, OSError):
+        raise TableError("table: not a readable Parquet file; it may be cut short", code="table_unreadable") from None
+    return pa.table(dict(zip(columns, arrays, strict=True)))
+
+
+def _as_text(column: Any, name: str) -> Any:
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column = column.cast(kind.value_type)
+    if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
+        raise TableError(f"table, column {name!r}: lists, structs and bytes are not columns of a table of people")
+    return column.cast(pa.string())
+
+
+def _read_csv(content: bytes, columns: Sequence[str], form: InputForm) -> Any:
+    text = decode(content, form.encoding)
+    names = _header(text, form)
+    _check_header(names, columns)
+    bad: list[int] = []
+
+    def refuse(row: Any) -> str:
+        bad.append(int(row.number))
+        return "error"
+
+    try:
+        return pa.csv.read_csv(
+            pa.BufferReader(text),
+            # One thread: only then does the parser know the number of a ragged row.
+            read_options=pa.csv.ReadOptions(use_threads=False, encoding="utf8", block_size=1 << 24),
+            parse_options=pa.csv.ParseOptions(
+                delimiter=form.delimiter, newlines_in_values=True, invalid_row_handler=refuse
+            ),
+            convert_options=pa.csv.ConvertOptions(
+                column_types=dict.fromkeys(columns, pa.string()),
+                include_columns=list(columns),
+                strings_can_be_null=False,
+                null_values=[],
+            ),
+        )
+    except pa.ArrowException:
+        # The parser counts the header as row 1.
+        place = f"data row {bad[0] - 1}" if bad else "some row"
+        raise TableError(
+            f"table, {place}: the number of fields differs from the header, or a quote is not closed",
+            code="table_ragged",
+        ) from None
+
+
+def decode(content: bytes, encoding: str = "auto") -> bytes:
+    """The same text in UTF-8 without a byte-order mark. Raises TableError naming the line that does not decode."""
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise TableError("table: UTF-16 text; save it as UTF-8", code="table_encoding")
+    if b"\0" in content:
+        raise TableError(f"table, line {_line(content, content.index(0))}: a zero byte; this is not text")
+    try:
+        if encoding in ("auto", "utf-8"):
+            content.decode("utf-8")
+            return content.removeprefix(b"\xef\xbb\xbf")
+    except UnicodeDecodeError as error:
+        if encoding == "utf-8":
+            place = _line(content, error.start)
+            raise TableError(f"table, line {place}: not UTF-8", code="table_encoding") from None
+    if encoding == "auto":
+        _refuse_mixture(content)
+    try:
+        return content.decode("gb18030").encode()
+    except UnicodeDecodeError as error:
+        raise TableError(
+            f"table, line {_line(content, error.start)}: neither UTF-8 nor GB18030; save the file as UTF-8",
+            code="table_encoding",
+        ) from None
+
+
+def _line(content: bytes, offset: int) -> int:
+    return content.count(b"\n", 0, offset) + 1
+
+
+def _refuse_mixture(content: bytes) -> None:
+    """Refuse a file with lines in both encodings: GB18030 would read UTF-8 lines as other characters, unseen."""
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        if line.isascii() or not _surely_utf8(line):
+            continue
+        raise TableError(
+            f"table, line {number}: UTF-8 in a file that is otherwise GB18030; save the whole file as UTF-8",
+            code="table_encoding",
+        )
+
+
+def _surely_utf8(line: bytes) -> bool:
+    """Valid UTF-8 made of CJK characters only: GB18030 text that looks so by chance is all but impossible."""
+    try:
+        beyond = [character for character in line.decode("utf-8") if ord(character) > 127]
+    except UnicodeDecodeError:
+        return False
+    return all(0x2E80 <= ord(character) <= 0xFFEF or ord(character) >= 0x20000 for character in beyond)
+
+
+def _header(text: bytes, form: InputForm) -> list[str]:
+    stream = io.TextIOWrapper(io.BytesIO(text), encoding="utf-8", newline="")
+    try:
+        return next(csv.reader(stream, delimiter=form.delimiter), [])
+    except csv.Error:
+        raise TableError("table, header: not a line of column names") from None
+
+
+def _check_header(names: Sequence[str], columns: Sequence[str]) -> None:
+    for number, name in enumerate(names, start=1):
+        if name in names[: number - 1]:
+            raise TableError(f"table, header: column {number} repeats the name of another column", code="table_header")
+    for name in columns:
+        if name not in names:
+            raise TableError(
+                f"table: the recipe names column {name!r}, which the table does not have; "
+                "check the spelling, the delimiter and the header line",
+                code="table_column_missing",
+            )

@@ -1,0 +1,130 @@
+"""Request bodies: closed, so that a field nobody expects is refused."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Body(BaseModel):
+    """No unknown fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SignIn(Body):
+    """Login and password; ``place_of_access`` counts only in a demo home, elsewhere the network decides."""
+
+    login: str
+    password: str
+    place_of_access: Literal["mainland", "hong_kong", "macau", "overseas"] | None = None
+
+
+class InstitutionBody(Body):
+    """A new institution; ``control`` is its ownership graph and what was checked."""
+
+    name: dict[str, str]
+    place: Literal["mainland", "hong_kong", "macau", "overseas"]
+    city: str
+    kind: Literal["academic", "hospital", "company"]
+    control: dict[str, Any]
+
+
+class PersonBody(Body):
+    """A new person with a local account."""
+
+    login: str = Field(max_length=64)
+    name: str
+    institution_id: str
+    unit: str
+    foreign_individual: Literal["yes", "no", "unknown"] = "unknown"
+    identity_document: str | None = None
+    password: str
+
+
+class RoleBody(Body):
+    """A role for a person."""
+
+    person_id: str
+    role: str
+    unit: str
+
+
+class RootBody(Body):
+    """A source folder on the custodian's side of the gateway."""
+
+    root: str
+
+
+class ChallengeBody(Body):
+    """A public key to be proven."""
+
+    kind: Literal["encryption", "signing"]
+    public_key: str = Field(max_length=2000)
+
+
+class AnswerBody(Body):
+    """The answer to a challenge, base64."""
+
+    challenge: str
+    answer: str = Field(max_length=2000)
+
+
+class WantedBody(Body):
+    """One dataset of an application."""
+
+    dataset_id: str
+    views: list[str]
+
+
+class ApplicationBody(Body):
+    """Purpose, evidence and what is wanted."""
+
+    purpose: dict[str, Any]
+    evidence: dict[str, Any]
+    items: list[WantedBody] = Field(min_length=1, max_length=20)
+    project_id: str | None = None
+
+
+class FilingBody(Body):
+    """One filing with an authority."""
+
+    kind: str
+    number: str = Field(max_length=200)
+    dataset_id: str
+    item_id: str | None = None
+    recipient_id: str | None = None
+    terms: dict[str, Any] = Field(default_factory=dict)
+
+
+class GrantBody(Body):
+    """Period, quota and keys."""
+
+    valid_from: datetime
+    valid_to: datetime
+    releases: int = Field(ge=1, le=1000)
+    encryption_key_id: str
+    signing_key_id: str
+
+
+class ReleaseBody(Body):
+    """One view of one item; ``id`` makes the request safe to repeat."""
+
+    item_id: str
+    view_id: str
+    id: str | None = Field(default=None, pattern="^[0-9a-f]{32}$")
+
+
+class WithdrawalBody(Body):
+    """The custodian's own number of the participant who withdraws."""
+
+    participant: str
+
+
+class ExplainBody(Body):
+    """Facts as ``tongguan schema facts`` documents them, and the moment to judge by."""
+
+    at: datetime | None = None
+    facts: dict[str, dict[str, Any]]

@@ -1,0 +1,125 @@
+"""Datasets, applications, approvals, filings, grants, withdrawals, revocations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from gateway import applications, datasets, filings, revocation
+from gateway.api.auth import CurrentActor, CurrentEnv
+from gateway.api.bodies import ApplicationBody, ExplainBody, FilingBody, GrantBody, RootBody, WithdrawalBody
+from gateway.errors import BadInput
+from policies.facts import Facts
+from policies.vocabulary import Action
+
+router = APIRouter(tags=["custody"])
+
+
+@router.get("/catalogue")
+def catalogue(env: CurrentEnv) -> list[dict[str, Any]]:
+    """What is here, for anybody."""
+    return datasets.catalogue(env)
+
+
+@router.post("/datasets/scan")
+def scan(body: RootBody, env: CurrentEnv, actor: CurrentActor) -> dict[str, Any]:
+    """What a folder holds, with proposed labels."""
+    return datasets.scan(env, actor, body.root)
+
+
+@router.post("/datasets", status_code=201)
+def add_dataset(body: RootBody, env: CurrentEnv, actor: CurrentActor) -> dict[str, Any]:
+    """Store the dataset of a folder's manifest as a draft."""
+    return datasets.show(env, actor, datasets.add(env, actor, body.root))
+
+
+@router.get("/datasets/{dataset_id}")
+def dataset(dataset_id: str, env: CurrentEnv, actor: CurrentActor) -> dict[str, Any]:
+    """One dataset with its views."""
+    return datasets.show(env, actor, dataset_id)
+
+
+@router.post("/datasets/{dataset_id}/confirmation", status_code=204)
+def confirm(dataset_id: str, env: CurrentEnv, actor: CurrentActor) -> None:
+    """Confirm a draft and its labels."""
+    datasets.confirm(env, actor, dataset_id)
+
+
+@router.post("/datasets/{dataset_id}/withdrawals", status_code=201)
+def withdraw(dataset_id: str, body: WithdrawalBody, env: CurrentEnv, actor: CurrentActor) -> dict[str, Any]:
+    """A participant withdraws."""
+    return revocation.withdraw_participant(env, actor, dataset_id=dataset_id, source_id=body.participant)
+
+
+@router.post("/applications", status_code=201)
+def apply(body: ApplicationBody, env: CurrentEnv, actor: CurrentActor) -> dict[str, Any]:
+    """Apply; the answer says what is still missing."""
+    wanted = [applications.Wanted(dataset_id=item.dataset_id, views=tuple(item.views)) for item in body.items]
+    submission = applications.Submission(
+        purpose=body.purpose, evidence=body.evidence, items=wanted, project_id=body.project_id
+    )
+    application_id = applications.submit(env, actor, submission)
+    shown = applications.show(env, actor, application_id)
+    shown["decisions"] = {item["id"]: applications.preview(env, actor, item["id"]) for item in shown["items"]}
+    return shown
+
+
+@router.get("/applications/{application_id}")
+def application(application_id: str, env: CurrentEnv, actor: CurrentActor) -> dict[str, Any]:
+    """One application."""
+    return applications.show(env, actor, application_id)
+
+
+@router.get("/items/{item_id}/decision")
+def decision(item_id: str, env: CurrentEnv, actor: CurrentActor) -> dict[str, dict[str, Any]]:
+    """The decision as it stands now, per view."""
+    return applications.preview(env, actor, item_id)
+
+
+@router.post("/items/{item_id}/approvals", status_code=201)
+def approve(item_id: str, env: CurrentEnv, actor: CurrentActor) -> dict[str, Any]:
+    """Approve to file."""
+    return dict(applications.approve(env, actor, item_id))
+
+
+@router.post("/items/{item_id}/package", status_code=201)
+def freeze(item_id: str, env: CurrentEnv, actor: CurrentActor) -> dict[str, Any]:
+    """Prepare, measure and freeze the package to be filed."""
+    return dict(applications.freeze_package(env, actor, item_id))
+
+
+@router.post("/items/{item_id}/grant", status_code=201)
+def grant(item_id: str, body: GrantBody, env: CurrentEnv, actor: CurrentActor) -> dict[str, Any]:
+    """Issue the grant."""
+    return dict(applications.grant(env, actor, item_id, applications.GrantTerms(**body.model_dump())))
+
+
+@router.post("/grants/{grant_id}/revocation", status_code=201)
+def revoke(grant_id: str, env: CurrentEnv, actor: CurrentActor) -> dict[str, list[str]]:
+    """Revoke a grant; every copy under it dies."""
+    return {"stopped": revocation.revoke_grant(env, actor, grant_id)}
+
+
+@router.post("/filings", status_code=201)
+def add_filing(body: FilingBody, env: CurrentEnv, actor: CurrentActor) -> dict[str, str]:
+    """Record a filing."""
+    return {"id": filings.record_filing(env, actor, filings.NewFiling(**body.model_dump()))}
+
+
+@router.delete("/filings/{filing_id}", status_code=204)
+def withdraw_filing(filing_id: str, env: CurrentEnv, actor: CurrentActor) -> None:
+    """Mark a filing as no longer standing."""
+    filings.withdraw_filing(env, actor, filing_id)
+
+
+@router.post("/policy/explain")
+def explain(body: ExplainBody, env: CurrentEnv, actor: CurrentActor) -> dict[str, Any]:
+    """What the law would say of these facts."""
+    del actor
+    try:
+        facts = Facts.from_json(body.facts)
+    except (ValueError, TypeError) as error:
+        raise BadInput(f"facts: {error}") from None
+    answer: dict[str, Any] = env.policy.decide(Action.RECEIVE_RELEASE, facts, body.at or env.clock.now()).to_json()
+    return answer

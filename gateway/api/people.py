@@ -1,0 +1,95 @@
+"""Sessions, people, roles, institutions, keys."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from fastapi import APIRouter, Response
+
+from gateway import accounts, recipient_keys
+from gateway.api.auth import CurrentActor, CurrentEnv
+from gateway.api.bodies import AnswerBody, ChallengeBody, InstitutionBody, PersonBody, RoleBody, SignIn
+
+router = APIRouter(tags=["people"])
+
+
+@router.post("/tokens", status_code=201)
+def sign_in(body: SignIn, env: CurrentEnv, response: Response) -> dict[str, str]:
+    """Sign in with a local account; a short-lived bearer token."""
+    response.headers["Cache-Control"] = "no-store"
+    place = (body.place_of_access if env.demo else None) or "unknown"
+    signed = accounts.sign_in(env, login=body.login, password=body.password, place_of_access=place)
+    return {"token": signed.token, "expires_at": signed.expires_at, "person": signed.person_id}
+
+
+@router.post("/tokens/renew", status_code=201)
+def renew(env: CurrentEnv, actor: CurrentActor) -> dict[str, str]:
+    """A new token for the session."""
+    signed = accounts.renew_token(env, actor)
+    return {"token": signed.token, "expires_at": signed.expires_at, "person": signed.person_id}
+
+
+@router.delete("/session", status_code=204)
+def sign_out(env: CurrentEnv, actor: CurrentActor) -> None:
+    """End the session; its tokens die."""
+    accounts.sign_out(env, actor)
+
+
+@router.get("/me")
+def me(actor: CurrentActor) -> dict[str, Any]:
+    """Who I am and for whom I act."""
+    return {
+        "person": actor.person_id,
+        "institution": actor.institution_id,
+        "unit": actor.unit,
+        "roles": sorted(actor.roles),
+        "place_of_access": actor.place_of_access,
+    }
+
+
+@router.post("/institutions", status_code=201)
+def add_institution(body: InstitutionBody, env: CurrentEnv, actor: CurrentActor) -> dict[str, str]:
+    """Propose an institution; a second operator confirms."""
+    return {"id": accounts.propose_institution(env, actor, **body.model_dump())}
+
+
+@router.post("/people", status_code=201)
+def add_person(body: PersonBody, env: CurrentEnv, actor: CurrentActor) -> dict[str, str]:
+    """Propose a person; a second operator confirms."""
+    return {"id": accounts.propose_person(env, actor, accounts.NewPerson(**body.model_dump()))}
+
+
+@router.post("/roles", status_code=201)
+def add_role(body: RoleBody, env: CurrentEnv, actor: CurrentActor) -> dict[str, str]:
+    """Propose a role; a second operator confirms."""
+    return {"id": accounts.propose_role(env, actor, **body.model_dump())}
+
+
+@router.post("/confirmations/{kind}/{row_id}", status_code=204)
+def confirm(kind: Literal["institution", "person", "role"], row_id: str, env: CurrentEnv, actor: CurrentActor) -> None:
+    """Confirm what another operator proposed."""
+    accounts.confirm(env, actor, kind, row_id)
+
+
+@router.delete("/roles/{role_id}", status_code=204)
+def end_role(role_id: str, env: CurrentEnv, actor: CurrentActor) -> None:
+    """Take a role away."""
+    accounts.end_role(env, actor, role_id)
+
+
+@router.post("/keys/challenges", status_code=201)
+def challenge(body: ChallengeBody, env: CurrentEnv, actor: CurrentActor) -> dict[str, str]:
+    """Ask for a challenge for a public key."""
+    return recipient_keys.challenge(env, actor, kind=body.kind, public_key=body.public_key)
+
+
+@router.post("/keys", status_code=201)
+def register_key(body: AnswerBody, env: CurrentEnv, actor: CurrentActor) -> dict[str, str]:
+    """Answer a challenge; the key is registered."""
+    return {"id": recipient_keys.register(env, actor, challenge_id=body.challenge, answer=body.answer)}
+
+
+@router.get("/keys")
+def keys(env: CurrentEnv, actor: CurrentActor) -> list[dict[str, Any]]:
+    """My keys."""
+    return recipient_keys.own_keys(env, actor)

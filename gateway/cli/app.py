@@ -1,0 +1,165 @@
+"""The verbs a newcomer meets."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx2
+import typer
+import uvicorn
+
+from gateway.bootstrap import SystemClock, make_home, open_env, read_home
+from gateway.errors import BadInput
+from gateway.settings import Settings, home_is_named, load_settings
+from gateway.verifier.__main__ import main as verify_main
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Tongguan 通关: nothing leaves except through it.")
+ledger = typer.Typer(no_args_is_help=True, help="Prove and read the ledger.")
+policy = typer.Typer(no_args_is_help=True, help="Ask the law.")
+app.add_typer(ledger, name="ledger")
+app.add_typer(policy, name="policy")
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def init(demo: Annotated[bool, typer.Option(help="Make a demo home; it can never hold real data.")] = False) -> None:
+    """Make the home: folders, keys, database, ledger. A second run changes nothing."""
+    settings = load_settings()
+    home = make_home(settings, demo=demo)
+    print(f"home {home.root}\nledger origin {home.origin}")
+
+
+@app.command()
+def serve() -> None:
+    """Serve the API (its description is at /docs)."""
+    _serve(load_settings())
+
+
+@app.command()
+def demo(
+    exit_: Annotated[bool, typer.Option("--exit", help="End after the story instead of serving.")] = False,
+) -> None:
+    """Tell the whole story on a synthetic cohort; the last line is one JSON object."""
+    from gateway.demo.server import serving
+    from gateway.demo.story import Story
+
+    settings = _demo_settings()
+    make_home(settings, demo=True)
+    env, engine = open_env(settings)
+    if env.uow.read(lambda tx: bool(tx.find("person"))):
+        raise BadInput(f"{settings.home}: the story was told here already; name a fresh folder in TONGGUAN_HOME")
+    with serving(env) as base, httpx2.Client(base_url=base, timeout=120) as client:
+        cohort = Path(__file__).parent.parent / "demo" / "cohort"
+        summary = Story(env, settings, client, cohort).tell(lambda line: print(line, flush=True))
+    engine.dispose()
+    if not exit_ and summary["ok"]:
+        _print_users(settings)
+        print(json.dumps(summary), flush=True)
+        _serve(settings)
+        return
+    print(json.dumps(summary), flush=True)
+    raise typer.Exit(0 if summary["ok"] else 1)
+
+
+@ledger.command("verify")
+def ledger_verify(
+    folder: Path,
+    key: Annotated[str | None, typer.Option(help="The log's vkey, or a file that holds it.")] = None,
+    receipt: Annotated[list[Path] | None, typer.Option(help="A kept .tlog-proof file.")] = None,
+    since: Annotated[Path | None, typer.Option(help="A checkpoint kept from an earlier day.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Prove a copy of the ledger: exit 0 proven, 1 tampered (the place is named), 2 could not tell."""
+    arguments = [str(folder), *(["--key", key] if key else []), *(["--since", str(since)] if since else [])]
+    for path in receipt or []:
+        arguments += ["--receipt", str(path)]
+    raise typer.Exit(verify_main([*arguments, *(["--json"] if as_json else [])]))
+
+
+@ledger.command("status")
+def ledger_status(as_json: AsJson = False) -> None:
+    """Size, origin and what waits."""
+    settings = load_settings()
+    env, engine = open_env(settings)
+    size = env.ledger.sync()
+    engine.dispose()
+    body = {"origin": env.ledger.origin, "size": size, "folder": str(read_home(settings).ledger)}
+    print(json.dumps(body) if as_json else f"{body['origin']}: {size} entries in {body['folder']}")
+
+
+@policy.command("rules")
+def policy_rules(as_json: AsJson = False) -> None:
+    """Every rule in force, with its law."""
+    from policies.decide import load_policy
+
+    rules = sorted(load_policy().rules.values(), key=lambda rule: rule.rule)
+    rows = [{"rule": r.rule, "effect": r.effect, "title": r.title["en"], "cite": list(r.cite)} for r in rules]
+    _print(rows, [f"{r['rule']:8} {r['effect']:7} {r['title']}" for r in rows], as_json=as_json)
+
+
+@policy.command("explain")
+def policy_explain(request: Path, as_json: AsJson = False) -> None:
+    """Judge the facts of a request file: {"at", "facts"}; exit 0 permit, 1 hold or deny."""
+    from policies.decide import load_policy
+    from policies.facts import Facts
+    from policies.vocabulary import Action
+
+    try:
+        body = json.loads(request.read_text("utf-8"))
+        at = datetime.fromisoformat(body["at"]) if body.get("at") else SystemClock().now()
+        facts = Facts.from_json(body["facts"])
+    except OSError as error:
+        raise BadInput(f"{request}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{request}: {error}") from None
+    answer = load_policy().decide(Action.RECEIVE_RELEASE, facts, at).to_json()
+    lines = [answer["decision"], *(f"  {r['rule']} {r['title']['en']}: {r['remedy']['en']}" for r in answer["reasons"])]
+    _print(answer, lines, as_json=as_json)
+    raise typer.Exit(0 if answer["decision"] == "permit" else 1)
+
+
+@app.command()
+def schema(name: str) -> None:
+    """Print the JSON Schema of a file or answer: facts."""
+    from policies.facts import schema as facts_schema
+
+    known = {"facts": facts_schema}
+    if name not in known:
+        raise BadInput(f"no schema {name}; there are: {', '.join(known)}")
+    print(json.dumps(known[name](), indent=2, ensure_ascii=False))
+
+
+def _print(body: Any, lines: list[str], *, as_json: bool) -> None:
+    print(json.dumps(body, ensure_ascii=False) if as_json else "\n".join(lines))
+
+
+def _demo_settings() -> Settings:
+    if home_is_named():
+        return load_settings()
+    home = Path(tempfile.mkdtemp(prefix="tongguan-demo-"))
+    print(f"demo home {home}")
+    return load_settings(home=home)
+
+
+def _serve(settings: Settings) -> None:
+    from gateway.api.app import create_app
+
+    home = read_home(settings)
+    if home.demo and settings.host not in {"127.0.0.1", "::1", "localhost"}:
+        raise BadInput("a demo home listens on loopback only")
+    env, _ = open_env(settings)
+    sys.stdout.flush()
+    uvicorn.run(create_app(env), host=settings.host, port=settings.port, log_level="warning", access_log=False)
+
+
+def _print_users(settings: Settings) -> None:
+    from gateway.demo.people import PASSWORD, STAFF
+
+    logins = ("first.operator", "second.operator", "researcher", *(login for login, _, _ in STAFF))
+    print(f"\nThe API is at http://{settings.host}:{settings.port} (description at /docs).")
+    print(f"Users to try: {', '.join(logins)}; password: {PASSWORD}")
