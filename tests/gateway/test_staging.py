@@ -23,10 +23,13 @@ from gateway.staging import (
     SealedStore,
     StagedFileDamagedError,
     StagedFileMissingError,
+    StagedWriter,
     Staging,
     StagingError,
     StagingFullError,
 )
+from gateway.staging.files import NewFile
+from gateway.staging.staged import Place, read_card
 
 SEGMENT = 65536
 MARK = b"NA12878 \xe5\xbc\xa0\xe4\xb8\x89 chr1:12345 "
@@ -167,6 +170,21 @@ def test_one_owners_key_or_file_does_not_serve_another(staging: Staging, root: P
     (root / "r2/key").write_bytes((root / "r1/key").read_bytes())
     with pytest.raises(CannotUnwrapError, match="staging/r2"):
         staging.open("r2", "a")
+
+
+def test_a_card_is_bound_to_owner_and_name_even_under_one_key(staging: Staging, root: Path) -> None:
+    put(staging, "r1", "a", MARK)
+    key = bytes(32)
+    for owner, name in (("r1", "a"), ("r2", "a"), ("r1", "b")):
+        file = NewFile(root, "x", what="staging", replace=True)
+        with StagedWriter(file, Place(owner="r1", name="a", key=key), Randomness()) as sink:
+            sink.write(MARK)
+        with (root / "x").open("rb") as source:
+            if (owner, name) == ("r1", "a"):
+                assert read_card(source, Place(owner=owner, name=name, key=key)).size == len(MARK)
+                continue
+            with pytest.raises(StagedFileDamagedError):
+                read_card(source, Place(owner=owner, name=name, key=key))
 
 
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {
@@ -344,6 +362,16 @@ def test_a_sealed_copy_is_the_file_that_is_served(copies: SealedStore, tmp_path:
         assert os.pread(file.fileno(), 1000, 70_000) == whole[70_000:71_000]
     assert stat.S_IMODE((tmp_path / "copies/c1").stat().st_mode) == 0o600
     assert stat.S_IMODE((tmp_path / "copies").stat().st_mode) == 0o700
+
+
+def test_a_link_or_a_pipe_in_place_of_a_sealed_copy_is_not_served(copies: SealedStore, tmp_path: Path) -> None:
+    put_copy(copies, "c1", b"first")
+    (tmp_path / "elsewhere").write_bytes(b"not for anybody")
+    (tmp_path / "copies/c2").symlink_to(tmp_path / "elsewhere")
+    os.mkfifo(tmp_path / "copies/c3")
+    for name in ("c2", "c3"):
+        with pytest.raises(StagingError):
+            copies.open(name)
 
 
 def test_a_sealed_copy_is_never_replaced(copies: SealedStore, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ import pytest
 
 from gateway.crypt4gh import Crypt4GHError, generate_keypair, open_sealed, seal
 from gateway.errors import Unavailable
-from gateway.sandbox.confinement import protections
+from gateway.sandbox import runner
+from gateway.sandbox.confinement import Protections, protections
 from gateway.sandbox.port import Limits, SandboxError
 from gateway.sandbox.runner import ProcessSandbox
 
@@ -50,6 +52,7 @@ NAMES = [
     "no_json",
     "half",
     "missing",
+    "parsers",
 ]
 SECRET = "NA12878"
 TASKS = Path(__file__).parent / "tasks"
@@ -350,6 +353,55 @@ def test_a_sink_that_fails_ends_the_child_and_says_why(sandbox: ProcessSandbox) 
     with pytest.raises(Unavailable, match="staging is full"):
         run(sandbox, "flood", outputs={"a": Full()})
     assert time.monotonic() - start < 10
+
+
+VCF = b"""##fileformat=VCFv4.3
+##contig=<ID=1>
+#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO
+1\t100\t.\tA\tG\t.\tPASS\t.
+1\t200\t.\tC\tT\t.\tPASS\t.
+"""
+
+
+def test_the_libraries_of_real_tasks_work_inside(sandbox: ProcessSandbox, tmp_path: Path) -> None:
+    """DuckDB 2.0 ends the process where it may not read the machine's memory limit: seen, hence this test."""
+    (tmp_path / "t.csv").write_text("a,b\n" + "1,x\n" * 1000)
+    (tmp_path / "v.vcf").write_bytes(VCF)
+    parquet = io.BytesIO()
+    with (tmp_path / "t.csv").open("rb") as table, (tmp_path / "v.vcf").open("rb") as vcf:
+        told = run(
+            sandbox,
+            "parsers",
+            inputs={"table": table, "vcf": vcf},
+            outputs={"parquet": parquet},
+            limits={"memory_bytes": 4 << 30},
+        )
+    assert told == {"duckdb": [1000, 1000], "arrow": 1000, "pysam": [100, 200]}
+    assert parquet.getvalue()[:4] == b"PAR1"
+
+
+def test_a_kernel_without_protections_still_has_limits(
+    sandbox: ProcessSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = Protections(landlock_abi=0, seccomp=False, limits=True, missing=("none",))
+    monkeypatch.setattr("gateway.sandbox.runner.protections", lambda: bare)
+    sink = io.BytesIO()
+    assert run(sandbox, "copy", inputs={"a": io.BytesIO(DATA)}, outputs={"a": sink})["sizes"] == {"a": len(DATA)}
+    assert failure(sandbox, "allocate", {"bytes": 10 << 30}).code == "memory_exceeded"
+    spec = {"acts": ["read passwd", "inet socket", "raise the memory limit"], "secret": "/", "folder": "/", "pipe": 0}
+    assert run(sandbox, "attempts", spec) == {
+        "read passwd": "done: str",
+        "inet socket": "done: socket",
+        "raise the memory limit": "EPERM",
+    }
+
+
+def test_a_protection_that_was_counted_on_and_fails_stops_the_work(
+    sandbox: ProcessSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = runner._bounds
+    monkeypatch.setattr(runner, "_bounds", lambda limits: replace(real(limits), parent=1))
+    assert failure(sandbox, "copy", inputs={"a": io.BytesIO(DATA)}).code == "sandbox_not_in_force"
 
 
 def test_runs_leave_no_descriptor_and_no_thread_behind(sandbox: ProcessSandbox) -> None:

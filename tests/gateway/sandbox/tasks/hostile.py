@@ -218,3 +218,20 @@ def no_json(spec: Any, inputs: Any, outputs: Any) -> Any:
 
 def half(spec: Any, inputs: Any, outputs: Any) -> str:
     return inputs["a"].read(10).decode()
+
+
+def parsers(spec: Any, inputs: Any, outputs: Any) -> dict[str, Any]:
+    """The libraries that real tasks use, each on real input; loaded here, inside the binding."""
+    import duckdb
+    import pyarrow.csv
+    import pyarrow.parquet
+    import pysam
+
+    number = inputs["table"].fileno()
+    duck = duckdb.connect()
+    counted = duck.execute("select count(*), sum(a) from read_csv(?)", [f"/dev/fd/{number}"]).fetchall()
+    table = pyarrow.csv.read_csv(inputs["table"])
+    pyarrow.parquet.write_table(table, outputs["parquet"])
+    with pysam.VariantFile(inputs["vcf"]) as source:
+        positions = [record.pos for record in source]
+    return {"duckdb": list(counted[0]), "arrow": table.num_rows, "pysam": positions}
