@@ -78,9 +78,20 @@ def _head(path: str, source: BinaryIO) -> _Head:
     container = "bgzf" if raw[12:14] == b"BC" else "gzip"
     try:
         plain = gzip.GzipFile(fileobj=io.BytesIO(raw)).read1(1 << 15)
+        if not plain or (size < len(raw) + 1 and container == "gzip" and _cut_off(raw)):
+            raise EOFError
     except (OSError, EOFError, zlib.error):
         raise ConnectorError("damaged_file", f"{path}: the compressed data at the start is damaged") from None
     return _Head(plain, container, whole=tail == BGZF_EOF)
+
+
+def _cut_off(raw: bytes) -> bool:
+    """Whether a gzip file that fits in the head ends before its trailer."""
+    try:
+        gzip.decompress(raw)
+    except (OSError, EOFError, zlib.error):
+        return True
+    return False
 
 
 def _form(plain: bytes) -> str | None:

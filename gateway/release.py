@@ -129,9 +129,6 @@ def _record(env: Env, row: Row) -> None:
     env.reached("between-seal-and-record")
 
     def permitted(tx: Tx, evidence: Evidence, decision: Decision) -> None:
-        if tx.epochs(row["epochs"]) != row["epochs"]:
-            _start_again(tx, env, row)
-            return
         tx.update("copy", row["copy_id"], state="recorded")
         count_reservations(tx, env, row["id"], evidence)
         entry = append_event(tx, env, opening_event(tx, env, evidence, row, decision))
@@ -192,6 +189,10 @@ def _judge(
             if not _still(tx, row):
                 return None
             check_clock(tx, env)
+            # Anything the decision relied on has changed: what was made on it is void, so nothing is judged on it.
+            if measured and tx.epochs(row["epochs"]) != row["epochs"]:
+                _start_again(tx, env, row)
+                return _dropped_copy(tx, row)
             evidence = gather(tx, env, row, measured=measured)
             tampered = check_facts(tx, log, evidence.scopes)
             decision = decide_release(env, evidence, tampered=tampered, source_readable=trouble is None)

@@ -129,3 +129,10 @@ def _dotted(node: ast.expr, known: dict[str, str]) -> str | None:
         before = _dotted(node.value, known)
         return f"{before}.{node.attr}" if before else None
     return None
+
+
+if __name__ == "__main__":
+    top = Path(__file__).resolve().parents[2]
+    trouble = trespasses(top) + foreign_to_verifier(top)
+    sys.stdout.write("".join(f"{line}\n" for line in trouble))
+    sys.exit(1 if trouble else 0)

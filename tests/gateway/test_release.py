@@ -48,7 +48,11 @@ def test_inv01_nothing_leaves_unrecorded(any_world: World) -> None:
     assert opened[0]["entry_id"] == released["opened_entry"]
 
 
-@pytest.mark.parametrize("point", [*POINTS, BARRIER, "core-made"])
+SLOW_POINTS = [pytest.param(point, marks=pytest.mark.slow) for point in POINTS if point.startswith("after")]
+"""Nearly the same instants as the next state's "before"; left to the slow tier."""
+
+
+@pytest.mark.parametrize("point", [*(p for p in POINTS if p.startswith("before")), BARRIER, "core-made", *SLOW_POINTS])
 def test_killed_at_any_point_it_ends_once_with_one_event(any_world: World, point: str) -> None:
     world = any_world
     if point == "core-made":

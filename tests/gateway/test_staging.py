@@ -194,7 +194,7 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "cut at a segment": lambda data: data[: 88 + 65564],
     "cut inside": lambda data: data[:-1],
     "longer": lambda data: data + bytes(100),
-    "segments swapped": lambda data: data[:88] + data[88 + 65564 : 88 + 2 * 65564] + data[88 : 88 + 65564] + data[88 + 2 * 65564 :],  # noqa: E501
+    "segments swapped": lambda data: data[:88] + data[88 + 65564 : 88 + 2 * 65564] + data[88 : 88 + 65564] + data[88 + 2 * 65564 :],
     "data byte": lambda data: data[:1000] + bytes([data[1000] ^ 1]) + data[1001:],
 }  # fmt: skip
 

@@ -64,9 +64,11 @@ def collector() -> Iterator[tuple[str, list[bytes]]]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/v1/traces", bodies
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/v1/traces", bodies
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_inv18_a_real_export_holds_the_allowed_attributes_and_no_other_text() -> None:

@@ -185,6 +185,16 @@ def test_the_header_is_ours_line_by_line(made, compiled):
     ]
 
 
+def test_a_format_key_that_the_source_does_not_declare_is_not_promised(made, compiled):
+    """No column of ``.`` for a key that nobody measured; INFO DP goes with the depths it sums."""
+    header = "".join(line + "\n" for line in made.HEADER.splitlines() if "FORMAT=<ID=DP" not in line)
+    source = made.vcf(["1 10 . A C . . . GT:DP:GQ 0/1:3:40 0/0:5:50 0/0:1:1 0/0:1:1"], PEOPLE, header)
+    _, view = made.run(source, TWO, compiled=compiled)
+    (line,) = made.lines_of(view)
+    assert line[7:] == ["AC=1;AN=4;AF=0.25;NS=2", "GT:GQ:AD", "0/1:40:.", "0/0:50:."]
+    assert b"ID=DP" not in gzip.decompress(view)
+
+
 def test_counts_say_what_was_done(made, compiled):
     lines = [
         "1 10 . A C . . . GT 0/1 0/0 0/0 0/0",
