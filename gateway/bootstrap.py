@@ -153,10 +153,17 @@ def open_env(
     engine = open_engine(database_url(settings))
     uow = SqlUnitOfWork(engine)
     files = DiskLogFiles(home.ledger)
-    sequencer = Sequencer(outbox=SqlOutbox(uow, home.origin), files=files, signer=keys.ledger_signer(home.origin))
+    used_clock = clock or SystemClock()
+    sequencer = Sequencer(
+        outbox=SqlOutbox(uow, home.origin),
+        files=files,
+        signer=keys.ledger_signer(home.origin),
+        clock=used_clock,
+        origin=home.origin,
+    )
     env = Env(
         uow=uow,
-        clock=clock or SystemClock(),
+        clock=used_clock,
         random=random,
         ledger=EmbeddedLedger(sequencer, files),
         keys=keys,

@@ -90,10 +90,6 @@ class LedgerUnavailable(Unavailable):
 
     code = "ledger_unavailable"
 
-    def __init__(self, *, entry_digest: str) -> None:
-        super().__init__(f"the ledger did not confirm ({entry_digest[:60]}); nothing left, try again")
-        self.entry_digest = entry_digest
-
 
 class Tampered(GatewayError):
     """A fact row does not equal its ledger leaf; ``rows`` are ``table:id`` places."""

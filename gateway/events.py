@@ -17,7 +17,7 @@ from typing import Any
 
 from gateway.canonical import canonical
 from gateway.ports import Randomness
-from gateway.verifier.merkle import fold, leaf_hash, verify_inclusion
+from gateway.verifier.merkle import inclusion_path, leaf_hash, root, verify_inclusion
 
 VERSION = 1
 KINDS = frozenset({"open", "close", "refuse", "fact", "restrict", "erase"})
@@ -110,7 +110,7 @@ def commitment(salt: bytes, name: str, value: Any) -> bytes:
 
 def commitment_root(fields: Mapping[str, bytes]) -> bytes:
     """Merkle root over (name, commitment) in order of name."""
-    return fold([leaf_hash(name.encode() + b"\0" + fields[name]) for name in sorted(fields)])
+    return root([leaf_hash(name.encode() + b"\0" + fields[name]) for name in sorted(fields)])
 
 
 def field_salt(row_salt: bytes, name: str) -> bytes:
@@ -131,21 +131,21 @@ def opens(fields: Mapping[str, str], name: str, disclosure: Disclosure) -> bool:
 
 def participant_root(participants: Iterable[str], salt: bytes) -> bytes:
     """Salted Merkle root over the permitted set; without the salt no member can be guessed."""
-    return fold(_participant_leaves(sorted(participants), salt))
+    return root(_participant_leaves(sorted(participants), salt))
 
 
 def prove_participant(participants: Sequence[str], salt: bytes, participant: str) -> tuple[int, list[bytes], bytes]:
     """(index, path, this participant's own salt): lets one patient check their inclusion, and only theirs."""
     ordered = sorted(participants)
     index = ordered.index(participant)
-    return index, _path(_participant_leaves(ordered, salt), index), field_salt(salt, participant)
+    return index, inclusion_path(_participant_leaves(ordered, salt), index), field_salt(salt, participant)
 
 
 def verify_participant(
-    participant: str, own_salt: bytes, *, index: int, size: int, path: list[bytes], root: bytes
+    participant: str, own_salt: bytes, *, index: int, size: int, path: list[bytes], under: bytes
 ) -> None:
     """Raises ``merkle.ProofError`` unless the participant is in the set of that root."""
-    verify_inclusion(_participant_leaf(participant, own_salt), index=index, size=size, path=path, root=root)
+    verify_inclusion(index=index, size=size, leaf=_participant_leaf(participant, own_salt), proof=path, root=under)
 
 
 def _participant_leaves(ordered: Sequence[str], salt: bytes) -> list[bytes]:
@@ -154,17 +154,6 @@ def _participant_leaves(ordered: Sequence[str], salt: bytes) -> list[bytes]:
 
 def _participant_leaf(participant: str, own_salt: bytes) -> bytes:
     return leaf_hash(hmac.digest(own_salt, participant.encode(), "sha256"))
-
-
-def _path(leaves: list[bytes], index: int) -> list[bytes]:
-    path: list[bytes] = []
-    low, high = 0, len(leaves)
-    while high - low > 1:
-        middle = low + (1 << (high - low - 1).bit_length() - 1)
-        left = index < middle
-        path.append(fold(leaves[middle:high] if left else leaves[low:middle]))
-        low, high = (low, middle) if left else (middle, high)
-    return path[::-1]
 
 
 def _check(draft: EventDraft) -> None:

@@ -144,7 +144,7 @@ def _publish(env: Env, row: Row) -> None:
     def work(tx: Tx) -> None:
         entry = tx.find("outbox", entry_id=row["opened_entry"])[0]
         if entry["position"] is None or entry["position"] >= size:
-            raise LedgerUnavailable(entry_digest=row["opened_entry"])
+            raise LedgerUnavailable("the ledger has not confirmed the release's event; nothing leaves, try again")
         copy = tx.get("copy", row["copy_id"])
         if copy is not None and copy["state"] == "recorded":
             tx.update("copy", copy["id"], state="available")

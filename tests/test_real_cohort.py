@@ -65,9 +65,14 @@ def expected(path: Path, permitted: set[str], mask: list[tuple[str, int, int]]) 
             bases = [cells[3], *cells[4].split(",")]
             calls = [cells[n].split(":")[0].replace("|", "/").split("/") for n in columns]
             counts = Counter(bases[int(a)] for call in calls for a in call if a != ".")
-            alts = [counts[base] for base in bases[1:] if counts[base]]
-            if alts and min(alts) >= LEAST:
-                kept[cells[0], int(cells[1])] = counts
+            carried = [bases[0], *(base for base in bases[1:] if counts[base])]
+            # What is left of REF and ALT loses the end bases they share: they told of an allele that nobody here has.
+            cut = 0
+            while len({base[len(base) - cut - 1] for base in carried}) == 1 and min(map(len, carried)) > cut + 1:
+                cut += 1
+            if len(carried) > 1 and min(counts[base] for base in carried[1:]) >= LEAST:
+                short = {base: base[: len(base) - cut] for base in carried}
+                kept[cells[0], int(cells[1])] = Counter({short[base]: n for base, n in counts.items()})
     return kept
 
 
@@ -111,7 +116,7 @@ def test_the_real_cohort_leaves_by_law_and_is_what_it_should_be(
     )
     assert answer["contained_in"] == [released["id"]]
     world.env.ledger.sync()
-    assert verify_log(world.settings.home / "ledger").state == "proven"
+    assert verify_log(world.settings.home / "ledger", key=None).state == "proven"
 
 
 def _grant(world: World, item: str) -> None:

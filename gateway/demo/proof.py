@@ -14,11 +14,11 @@ from gateway.bootstrap import SystemRandomness, read_home
 from gateway.demo.errors import StoryError
 from gateway.env import Env
 from gateway.keys import FileKeys
+from gateway.ledger.checkpoint import sign_checkpoint, verifier_key
 from gateway.ledger.files import DiskLogFiles
-from gateway.ledger.log import append, read_entries, root_of
+from gateway.ledger.log import integrate, read_entries
 from gateway.settings import Settings
-from gateway.verifier import tiles
-from gateway.verifier.note import Checkpoint, checkpoint_text, signature_line, verifier_key
+from gateway.verifier.tiles import WIDTH, Tile
 
 
 def prove(env: Env, settings: Settings, receipt: bytes) -> tuple[dict[str, Any], str]:
@@ -42,7 +42,7 @@ def prove(env: Env, settings: Settings, receipt: bytes) -> tuple[dict[str, Any],
         _verify(rewritten, key, None, expect=0)
         found = _verify(rewritten, key, kept, expect=1)["place"]
         _verify(room / "nothing", key, kept, expect=2)
-    ledger = {"size": proven["size"], "root": proven["root"], "verified": True}
+    ledger = {"size": proven["size"], "root": proven["root_b64"], "verified": True}
     said = f"{proven['size']} entries proven; flipped byte found in {place}; rewritten log found by {found}"
     return ledger, said
 
@@ -67,17 +67,14 @@ def _rewritten(settings: Settings, source: Path, target: Path) -> Path:
     """What an insider with the real key could do: change an old entry and sign a whole new log."""
     home = read_home(settings)
     signer = FileKeys(settings.home / "keys", SystemRandomness()).ledger_signer(home.origin)
-    old, key = DiskLogFiles(source), verifier_key(signer.name, signer.public_key)
+    old = DiskLogFiles(source)
     size = int((source / "checkpoint").read_text("utf-8").split("\n")[1])
-    entries = [
-        entry
-        for n in range(0, size, tiles.WIDTH)
-        for entry in read_entries(old, n // tiles.WIDTH, min(tiles.WIDTH, size - n))
-    ]
+    bundles = [Tile(level=None, index=n // WIDTH, width=min(WIDTH, size - n)) for n in range(0, size, WIDTH)]
+    entries = [entry for bundle in bundles for entry in read_entries(old, bundle)]
     entries[1] = entries[1].replace(b'"v":1', b'"v":2')
+    target.mkdir(mode=0o700)
     files = DiskLogFiles(target)
-    append(files, 0, entries)
-    text = checkpoint_text(Checkpoint(origin=signer.name, size=size, root=root_of(files, size)))
-    files.write("checkpoint", f"{text}\n{signature_line(key, signer.sign(text.encode()))}".encode())
-    files.write("log.vkey", (key.text() + "\n").encode())
+    _, root = integrate(files, 0, entries)
+    files.write("checkpoint", sign_checkpoint(signer, size=size, root=root))
+    files.write("log.vkey", f"{verifier_key(signer)}\n".encode())
     return target

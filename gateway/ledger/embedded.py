@@ -2,33 +2,62 @@
 
 from __future__ import annotations
 
+import threading
+
+from gateway.ledger.checkpoint import verifier_key
 from gateway.ledger.facts import FactIndex
+from gateway.ledger.files import LogStore
+from gateway.ledger.receipt import make_receipt
 from gateway.ledger.sequencer import Sequencer
-from gateway.ports import LogFiles
 
 
 class EmbeddedLedger:
-    """Publishes on ``sync`` and answers from what is published."""
+    """Publishes on ``sync`` and answers from what is published and signed."""
 
-    def __init__(self, sequencer: Sequencer, files: LogFiles) -> None:
+    def __init__(self, sequencer: Sequencer, files: LogStore) -> None:
         self._sequencer = sequencer
-        self._facts = FactIndex(files)
+        self._files = files
+        self._facts = LatestFacts(FactIndex(files, key=verifier_key(sequencer.signer)))
+        self._lock = threading.Lock()
 
     @property
     def origin(self) -> str:
         """Checkpoint origin."""
-        return self._sequencer.key.name
+        return self._sequencer.origin
 
     def sync(self) -> int:
-        """Sequence what waits; the published size."""
-        size = self._sequencer.run_once()
-        self._facts.refresh(size)
-        return size
+        """Sequence everything that waits; the signed size."""
+        with self._lock:
+            while self._sequencer.run_once():
+                pass
+            return self._facts.index.refresh()
 
-    def facts(self) -> FactIndex:
+    def facts(self) -> LatestFacts:
         """The facts up to the last ``sync``."""
         return self._facts
 
     def receipt(self, position: int) -> bytes:
         """A ``.tlog-proof`` for that entry."""
-        return self._sequencer.receipt(position)
+        with self._lock:
+            return make_receipt(self._files, position)
+
+
+class LatestFacts:
+    """``env.FactsOfLog`` over the index."""
+
+    def __init__(self, index: FactIndex) -> None:
+        self.index = index
+
+    @property
+    def size(self) -> int:
+        """Entries read so far."""
+        return self.index.size
+
+    def latest(self, table: str, row_id: str) -> tuple[int, bytes] | None:
+        """(version, commitment root) of the newest fact about that row."""
+        fact = self.index.latest(table, row_id)
+        return None if fact is None else (fact.version, fact.commitment_root)
+
+    def rows_in(self, scope: str) -> set[tuple[str, str]]:
+        """Every row that the database must hold in that scope."""
+        return self.index.rows_in(scope)

@@ -1,61 +1,129 @@
-"""What the log itself says of fact rows: read from the published bundles, never from the database.
+"""What the ledger says about the rows that decisions rely on, read from the log files and never from the database.
 
-An attacker who owns the database can change, remove or roll back a row; this index still knows the newest version and
-commitment of every row that was ever recorded, and which rows belong to a scope.
+A fact entry names its table, row, version and scopes and carries the root of the row's commitments. The newest version
+of a row is the one with the highest version number. ``refresh`` reads only what was added since, and believes it only
+when the entries add up to the checkpoint's root: a changed bundle is refused like a changed row.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from gateway.ledger.log import read_entries
+from gateway.errors import LedgerUnavailable
 from gateway.ports import LogFiles
-from gateway.verifier import tiles
+from gateway.verifier import merkle
+from gateway.verifier.note import VerifierKey, verify_checkpoint
+from gateway.verifier.tiles import WIDTH, Tile
+
+from .log import read_entries
+from .receipt import read_checkpoint
+
+Row = tuple[str, str]
+"""``(table, row_id)``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatestFact:
+    """The newest leaf of one row; ``removed`` says that the row was taken away on purpose."""
+
+    version: int
+    commitment_root: bytes
+    leaf_index: int
+    scopes: frozenset[str]
+    removed: bool = False
 
 
 class FactIndex:
-    """Grows with the log; ``refresh`` reads only what is new."""
+    """Facts up to the last ``refresh``; with a ``key`` the checkpoint's signature is demanded as well."""
 
-    def __init__(self, files: LogFiles) -> None:
+    def __init__(self, files: LogFiles, *, key: VerifierKey | None = None) -> None:
         self._files = files
-        self._latest: dict[tuple[str, str], tuple[int, bytes]] = {}
-        self._scopes: dict[str, set[tuple[str, str]]] = {}
-        self._size = 0
-        self._lock = threading.Lock()
+        self._key = key
+        self._peaks: list[tuple[int, bytes]] = []
+        self._facts: dict[Row, LatestFact] = {}
+        self._by_scope: dict[str, set[Row]] = {}
+        self.size = 0
 
-    @property
-    def size(self) -> int:
-        """Entries read so far."""
-        return self._size
+    def refresh(self) -> int:
+        """Read what the checkpoint has gained; the size reached. On an error nothing is taken in."""
+        signed, checkpoint = read_checkpoint(self._files)
+        if self._key is not None:
+            try:
+                verify_checkpoint(signed, self._key)
+            except ValueError as error:
+                raise LedgerUnavailable(f"the checkpoint on disk cannot be trusted: {error}") from None
+        if checkpoint.size < self.size:
+            raise LedgerUnavailable(f"the ledger shrank from {self.size} to {checkpoint.size} entries")
+        peaks = self._peaks.copy()
+        found: list[tuple[Row, LatestFact]] = []
+        for index, entry in self._added(checkpoint.size):
+            _push(peaks, merkle.leaf_hash(entry))
+            if b'"fact":{' in entry:
+                found.append(_read_fact(index, entry))
+        if merkle.fold([peak for _, peak in peaks]) != checkpoint.root:
+            raise LedgerUnavailable(
+                f"the entry bundles from entry {self.size} on do not add up to the checkpoint of size {checkpoint.size}"
+            )
+        self._peaks, self.size = peaks, checkpoint.size
+        for row, fact in found:
+            self._take(row, fact)
+        return self.size
 
-    def refresh(self, size: int) -> None:
-        """Read the entries up to ``size``, the published size."""
-        with self._lock:
-            while self._size < size:
-                n, skip = divmod(self._size, tiles.WIDTH)
-                width = min(tiles.WIDTH, size - n * tiles.WIDTH)
-                for entry in read_entries(self._files, n, width)[skip:]:
-                    self._learn(entry)
-                self._size = n * tiles.WIDTH + width
+    def latest(self, table: str, row_id: str) -> LatestFact | None:
+        """The newest fact of a row, or None where the ledger has never heard of it."""
+        return self._facts.get((table, row_id))
 
-    def latest(self, table: str, row_id: str) -> tuple[int, bytes] | None:
-        """(version, commitment root) of the newest fact about that row."""
-        return self._latest.get((table, row_id))
+    def rows_in(self, scope: str) -> set[Row]:
+        """Every row whose newest fact belongs to ``scope`` and was not removed: what the database must still hold."""
+        return set(self._by_scope.get(scope, ()))
 
-    def rows_in(self, scope: str) -> set[tuple[str, str]]:
-        """Every row that ever had a fact in that scope."""
-        return set(self._scopes.get(scope, ()))
+    def _added(self, size: int) -> Iterator[tuple[int, bytes]]:
+        """The entries from the last refresh up to ``size``, one bundle in memory at a time."""
+        start = self.size
+        while start < size:
+            first = start - start % WIDTH
+            width = min(WIDTH, size - first)
+            entries = read_entries(self._files, Tile(level=None, index=first // WIDTH, width=width))
+            yield from enumerate(entries[start - first :], start=start)
+            start = first + width
 
-    def _learn(self, entry: bytes) -> None:
-        event = json.loads(entry)
-        fact = event.get("public", {}).get("fact")
-        if fact is None:
-            return
-        key = (fact["table"], fact["row"])
-        known = self._latest.get(key)
-        if known is None or known[0] < fact["version"]:
-            self._latest[key] = (fact["version"], base64.b64decode(event["personal"]["root"]))
-        for scope in fact["scopes"]:
-            self._scopes.setdefault(scope, set()).add(key)
+    def _take(self, row: Row, fact: LatestFact) -> None:
+        known = self._facts.get(row)
+        if known is not None:
+            if known.version > fact.version:
+                return
+            for scope in known.scopes:
+                self._by_scope[scope].discard(row)
+        self._facts[row] = fact
+        if not fact.removed:
+            for scope in fact.scopes:
+                self._by_scope.setdefault(scope, set()).add(row)
+
+
+def _read_fact(index: int, entry: bytes) -> tuple[Row, LatestFact]:
+    try:
+        event: Mapping[str, Any] = json.loads(entry)
+        said = event["public"]["fact"]
+        fact = LatestFact(
+            version=said["version"],
+            commitment_root=base64.b64decode(event["personal"]["root"], validate=True),
+            leaf_index=index,
+            scopes=frozenset(said["scopes"]),
+            removed=said.get("removed", False),
+        )
+        return (said["table"], said["row"]), fact
+    except (ValueError, KeyError, TypeError):
+        raise LedgerUnavailable(f"entry {index} of the ledger calls itself a fact and is none") from None
+
+
+def _push(peaks: list[tuple[int, bytes]], leaf: bytes) -> None:
+    """Add a leaf to the peaks of a tree, each with its height."""
+    height, value = 0, leaf
+    while peaks and peaks[-1][0] == height:
+        value = merkle.node_hash(peaks.pop()[1], value)
+        height += 1
+    peaks.append((height, value))

@@ -1,118 +1,131 @@
-"""Give outbox rows their places and publish them: positions, bundles, tiles, size row, checkpoint, in that order.
+"""The one writer of the log: gives entries their positions and signs what became of it.
 
-A crash between any two of these is mended by running again from the published size: the same entries give the same
-bytes. Two writers cannot both move the size row. A root that does not extend the checkpoint already on disk is never
-signed (C2SP tlog-checkpoint).
+The order: positions in the database, bundles, tiles, size row (compare and swap), checkpoint. A crash anywhere is
+mended by the next run, which does again everything after the checkpoint on disk; the same entries give the same bytes.
+A head is signed only when it provably continues the checkpoint on disk, and never when the database is behind that
+checkpoint (a restored backup). Outbox rows may be dropped only below the size of the signed checkpoint.
 """
 
 from __future__ import annotations
 
-import threading
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from gateway.errors import LedgerUnavailable
-from gateway.ledger.log import append, inclusion_path, root_of
-from gateway.ports import LogFiles, Outbox, Signer
-from gateway.verifier.note import (
-    Checkpoint,
-    NoteError,
-    VerifierKey,
-    checkpoint_text,
-    read_checkpoint,
-    signature_line,
-    verifier_key,
-)
-from gateway.verifier.proof import Receipt, write_receipt
+from gateway.ports import Clock, Outbox, Signer
+from gateway.verifier import merkle
+from gateway.verifier.audit import CHECKPOINT, VKEY
+from gateway.verifier.note import Checkpoint, verify_checkpoint
+from gateway.verifier.tiles import WIDTH, Tile
 
-BATCH = 1024
-CHECKPOINT, KEY = "checkpoint", "log.vkey"
+from .checkpoint import sign_checkpoint, verifier_key
+from .files import LogStore
+from .log import TreeFiles, integrate, read_entries, superseded
 
 
+@dataclass(slots=True, kw_only=True)
 class Sequencer:
-    """The one writer of a log; ``run_once`` is safe to call from any thread and after any crash."""
+    """Call ``run_once`` every second; raises ``LedgerUnavailable`` and has then signed nothing."""
 
-    def __init__(self, *, outbox: Outbox, files: LogFiles, signer: Signer) -> None:
-        self._outbox = outbox
-        self._files = files
-        self._signer = signer
-        self._lock = threading.Lock()
+    outbox: Outbox
+    files: LogStore
+    signer: Signer
+    clock: Clock
+    origin: str
+    batch: int = 4096
+    _newest: datetime | None = field(default=None, init=False)
 
-    @property
-    def key(self) -> VerifierKey:
-        """The log's public key."""
-        return verifier_key(self._signer.name, self._signer.public_key)
+    def __post_init__(self) -> None:
+        if self.origin != self.signer.name:
+            raise LedgerUnavailable("the signing key is named for another log origin")
 
     def run_once(self) -> int:
-        """Sequence and publish everything that waits; the published size."""
-        with self._lock:
-            self._outbox.assign_positions(BATCH)
-            size = self._outbox.published_size()
-            while True:
-                rows = self._outbox.positioned_from(size, BATCH)
-                if not rows:
-                    break
-                fresh = append(self._files, size, [row.body for row in rows])
-                root = root_of(self._files, fresh)
-                if not self._outbox.publish(size=fresh, root=root, expected_size=size):
-                    raise LedgerUnavailable(entry_digest="another writer moved the log")
-                size = fresh
-                self._outbox.assign_positions(BATCH)
-            self._sign(size)
-            return size
+        """Sequence, integrate and sign what is waiting; how many entries the checkpoint gained."""
+        before = self._head()
+        self._refuse_turned_clock(before.size)
+        published = self.outbox.published_size()
+        if before.size > published:
+            raise LedgerUnavailable(
+                f"the checkpoint signs {before.size} entries and the database knows {published}: a restored backup?"
+            )
+        self.outbox.assign_positions(self.batch)
+        entries = self._entries(before.size, published)
+        if not entries:
+            return 0
+        size, root = integrate(self.files, before.size, entries)
+        self._refuse_fork(before, size, root)
+        if size > published and not self.outbox.publish(size=size, root=root, expected_size=published):
+            return 0  # another sequencer moved the size row: the log is its to sign
+        self._sign(size, root)
+        for folder in superseded(before.size, size):
+            self.files.prune(folder)
+        self._newest = _latest(self._newest, entries[-1])
+        return len(entries)
 
-    def receipt(self, position: int) -> bytes:
-        """A ``.tlog-proof`` of the entry under the checkpoint on disk. Raises LedgerUnavailable when it is not
-        in it."""
-        note = self._files.read(CHECKPOINT)
-        if note is None:
-            raise LedgerUnavailable(entry_digest="no checkpoint")
-        size = read_checkpoint(note, self.key).size
-        if position >= size:
-            raise LedgerUnavailable(entry_digest=f"entry {position}")
-        path = tuple(inclusion_path(self._files, position, size))
-        return write_receipt(Receipt(index=position, path=path, checkpoint=note))
-
-    def _sign(self, size: int) -> None:
-        signed = self._signed()
-        if signed is not None and signed.size == size:
-            return
-        if signed is not None and (signed.size > size or root_of_prefix(self._files, signed.size, size) != signed.root):
-            raise LedgerUnavailable(entry_digest="the log does not extend its last checkpoint")
-        checkpoint = Checkpoint(origin=self._signer.name, size=size, root=root_of(self._files, size))
-        text = checkpoint_text(checkpoint)
-        note = f"{text}\n{signature_line(self.key, self._signer.sign(text.encode()))}".encode()
-        if self._files.read(KEY) is None:
-            self._files.write(KEY, (self.key.text() + "\n").encode())
-        self._files.write(CHECKPOINT, note)
-
-    def _signed(self) -> Checkpoint | None:
-        note = self._files.read(CHECKPOINT)
+    def _head(self) -> Checkpoint:
+        """The checkpoint on disk, verified; a log that has none yet gets the one of the empty tree."""
+        key = verifier_key(self.signer)
+        stored_key, stored = self.files.read(VKEY), self.files.read(CHECKPOINT)
+        if stored_key is None and stored is None and self.outbox.published_size() == 0:
+            self.files.write(VKEY, f"{key}\n".encode())
+            stored_key = self.files.read(VKEY)
+        if stored_key != f"{key}\n".encode():
+            raise LedgerUnavailable(f"{VKEY} is not the public half of the signing key")
+        if stored is None:
+            if self.outbox.published_size():
+                raise LedgerUnavailable("the checkpoint is gone although entries were published")
+            stored = sign_checkpoint(self.signer, size=0, root=merkle.EMPTY_ROOT)
+            self.files.write(CHECKPOINT, stored)
         try:
-            return None if note is None else read_checkpoint(note, self.key)
-        except NoteError:
-            raise LedgerUnavailable(entry_digest="the checkpoint on disk is not ours") from None
+            return verify_checkpoint(stored, key)
+        except ValueError as error:
+            raise LedgerUnavailable(f"the checkpoint on disk cannot be trusted: {error}") from None
+
+    def _entries(self, size: int, published: int) -> list[bytes]:
+        """What follows the checkpoint: at least up to the published size, without a gap."""
+        rows = self.outbox.positioned_from(size, max(self.batch, published - size))
+        if [row.position for row in rows] != list(range(size, size + len(rows))):
+            raise LedgerUnavailable(f"the outbox has a gap after position {size}")
+        if size + len(rows) < published:
+            raise LedgerUnavailable(f"the outbox no longer holds all entries from {size} to {published}")
+        return [row.body for row in rows]
+
+    def _refuse_fork(self, before: Checkpoint, size: int, root: bytes) -> None:
+        """The new head continues the signed one, shown from the tiles as they lie on disk."""
+        tree = TreeFiles(self.files, size)
+        if tree.root() != root:
+            raise LedgerUnavailable("the tiles on disk do not give the root that was computed")
+        if before.size == 0:
+            return
+        try:
+            proof = tree.consistency(before.size)
+            merkle.verify_consistency(sizes=(before.size, size), roots=(before.root, root), proof=proof)
+        except ValueError:
+            raise LedgerUnavailable(
+                f"the tiles on disk do not continue the checkpoint of size {before.size}; nothing is signed"
+            ) from None
+
+    def _sign(self, size: int, root: bytes) -> None:
+        """Publish the head, unless somebody published a later one meanwhile."""
+        if self._head().size < size:
+            self.files.write(CHECKPOINT, sign_checkpoint(self.signer, size=size, root=root))
+
+    def _refuse_turned_clock(self, size: int) -> None:
+        """The present is not before the newest signed entry."""
+        if self._newest is None and size:
+            last = Tile(level=None, index=(size - 1) // WIDTH, width=(size - 1) % WIDTH + 1)
+            self._newest = _latest(None, read_entries(self.files, last)[-1])
+        if self._newest is not None and self.clock.now() < self._newest:
+            raise LedgerUnavailable("the clock stands before the last entry of the ledger")
 
 
-def root_of_prefix(files: LogFiles, old: int, size: int) -> bytes:
-    """The root the first ``old`` entries have in the log as it stands at ``size``."""
-    return root_of(_Widened(files, size), old)
-
-
-class _Widened:
-    """Reads a partial tile from whatever wider tile now holds it."""
-
-    def __init__(self, files: LogFiles, size: int) -> None:
-        self._files = files
-        self._size = size
-
-    def read(self, path: str) -> bytes | None:
-        stem, _, width = path.partition(".p/")
-        if not width:
-            return self._files.read(path)
-        parts = stem.split("/")
-        n = int("".join(part.lstrip("x") for part in parts[2:]))
-        now = min(256, (self._size >> 8 * int(parts[1])) - n * 256)
-        data = self._files.read(stem if now == 256 else f"{stem}.p/{now}")
-        return None if data is None else data[: 32 * int(width)]
-
-    def write(self, path: str, data: bytes) -> None:
-        raise NotImplementedError
+def _latest(known: datetime | None, entry: bytes) -> datetime | None:
+    """The later of ``known`` and the entry's own time, where it states one."""
+    try:
+        stated = datetime.fromisoformat(json.loads(entry)["at"])
+    except (ValueError, KeyError, TypeError):
+        return known
+    if stated.tzinfo is None:
+        return known
+    return stated if known is None or stated > known else known

@@ -1,4 +1,12 @@
-"""Prove a ledger without the gateway: the standard library and ``cryptography``, nothing else.
+"""Prove a ledger without us: this folder needs Python's standard library and ``cryptography``, nothing else of ours.
 
-Formats: RFC 6962 section 2.1 (hashing), C2SP signed-note, tlog-checkpoint, tlog-tiles and tlog-proof.
+Copy the folder anywhere and run ``python -m verifier DIR``; inside the product it is ``python -m gateway.verifier
+DIR``.
+Read in this order: ``merkle`` (the tree), ``note`` (the signature), ``tiles`` (the files), ``proof`` (a receipt),
+``audit`` (every byte recomputed), ``verify`` (the verdict). Nothing here writes, and nothing here asks a network.
 """
+
+from .note import Checkpoint, VerifierKey
+from .verify import Verdict, verify_log
+
+__all__ = ["Checkpoint", "Verdict", "VerifierKey", "verify_log"]

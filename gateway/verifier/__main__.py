@@ -1,45 +1,64 @@
-"""``python -m gateway.verifier DIR``: exit 0 proven, 1 tampered, 2 could not tell."""
+"""``python -m gateway.verifier DIR``: exit 0 proven, 1 tampered (the place is named), 2 could not tell or bad use."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from gateway.verifier.verify import Verdict, verify_log
+from .verify import Verdict, verify_log
 
-EXITS = {"proven": 0, "tampered": 1, "unknown": 2}
+EXIT = {"proven": 0, "tampered": 1, "unknown": 2}
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Parse, verify, print; the exit code."""
-    parser = argparse.ArgumentParser(prog="gateway.verifier", description="Prove a Tongguan ledger without Tongguan.")
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--key", help="the log's vkey, or a file that holds it")
-    parser.add_argument("--receipt", type=Path, action="append", default=[], help="a kept .tlog-proof file")
-    parser.add_argument("--since", type=Path, help="a checkpoint kept from an earlier day")
-    parser.add_argument("--json", action="store_true")
-    chosen = parser.parse_args(arguments)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the verifier; never prints the content of an entry."""
+    options = _parser().parse_args(arguments)
     try:
-        receipts = [path.read_bytes() for path in chosen.receipt]
-        since = None if chosen.since is None else chosen.since.read_bytes()
-    except OSError as error:
-        verdict = Verdict(state="unknown", place=str(error.filename), detail=error.strerror or "cannot be read")
+        receipts = [path.read_bytes() for path in options.receipt]
+        since = options.since.read_bytes() if options.since else None
+        key = _key(options.key)
+    except (OSError, UnicodeDecodeError) as error:
+        name = getattr(error, "filename", None) or "the key file"
+        verdict = Verdict(state="unknown", place=str(name), detail="cannot be read", key_on_trust=options.key is None)
     else:
-        verdict = verify_log(chosen.folder, key=chosen.key, receipts=receipts, since=since)
-    sys.stdout.write((json.dumps(asdict(verdict)) if chosen.json else _sentence(verdict)) + "\n")
-    return EXITS[verdict.state]
+        verdict = verify_log(options.folder, key=key, receipts=receipts, since=since)
+    sys.stdout.write(json.dumps(asdict(verdict)) + "\n" if options.json else _words(verdict))
+    return EXIT[verdict.state]
 
 
-def _sentence(verdict: Verdict) -> str:
-    trust = " The key itself was taken from the folder, on trust." if verdict.key_on_trust else ""
-    if verdict.state == "proven":
-        return f"proven: {verdict.detail}, root {verdict.root}.{trust}"
-    word = "tampered" if verdict.state == "tampered" else "could not tell"
-    return f"{word}: {verdict.place}: {verdict.detail}.{trust}"
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="verifier", description="Prove that a ledger is whole and only appended to.")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="folder with checkpoint, tile/ and log.vkey")
+    parser.add_argument("--key", metavar="VKEY-OR-FILE", help="the log's public key, or a file that holds it")
+    parser.add_argument("--receipt", type=Path, action="append", default=[], metavar="FILE", help="a kept .tlog-proof")
+    parser.add_argument("--since", type=Path, metavar="CHECKPOINT", help="a signed checkpoint kept from earlier")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser
+
+
+def _key(given: str | None) -> str | None:
+    """A key string has two plus signs; anything else names a file."""
+    if given is None or given.count("+") >= 2:
+        return given
+    return Path(given).read_text(encoding="ascii")
+
+
+def _words(verdict: Verdict) -> str:
+    head = verdict.state.upper()
+    if verdict.place is not None:
+        # A stray file may carry any name; it must not be able to write on the reader's terminal.
+        head += f" at {verdict.place.encode('unicode_escape', 'surrogatepass').decode('ascii')}"
+    lines = [f"{head}: {verdict.detail}"]
+    if verdict.size is not None:
+        lines.append(f"size {verdict.size}, root {verdict.root_b64}")
+    if verdict.key_on_trust:
+        lines.append("the key came from the log's own folder and is taken on trust")
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main())

@@ -1,63 +1,72 @@
-"""Receipts (C2SP tlog-proof, version 1): one file that proves one entry under one signed checkpoint, offline."""
+"""Receipts: C2SP tlog-proof, one file that proves offline that an entry stands in the log.
+
+The extra data is not authenticated by the format: it may open a commitment, it proves nothing by itself.
+"""
 
 from __future__ import annotations
 
 import base64
-import binascii
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.verifier.merkle import ProofError, verify_inclusion
-from gateway.verifier.note import Checkpoint, VerifierKey, read_checkpoint
+from .merkle import HASH_SIZE, verify_inclusion
+from .note import Checkpoint, VerifierKey, decimal, parse_checkpoint, strict_base64, verify_checkpoint
 
-HEADER = "c2sp.org/tlog-proof@v1"
+_MAGIC = b"c2sp.org/tlog-proof@v1\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
-    """What a ``.tlog-proof`` file says. ``extra`` is not authenticated."""
+class Proof:
+    """Entry ``index`` stands under ``checkpoint``; ``signed_checkpoint`` is its file, byte for byte."""
 
     index: int
     path: tuple[bytes, ...]
-    checkpoint: bytes
+    checkpoint: Checkpoint
+    signed_checkpoint: bytes
     extra: bytes = b""
 
 
-def write_receipt(receipt: Receipt) -> bytes:
-    """The file's bytes."""
-    lines = [HEADER]
-    if receipt.extra:
-        lines.append("extra " + base64.b64encode(receipt.extra).decode())
-    lines.append(f"index {receipt.index}")
-    lines += [base64.b64encode(step).decode() for step in receipt.path]
-    return ("\n".join(lines) + "\n\n").encode() + receipt.checkpoint
+def format_proof(*, index: int, path: Sequence[bytes], signed_checkpoint: bytes, extra: bytes = b"") -> bytes:
+    """The file of a receipt (tlog-proof, "Format")."""
+    lines = [f"extra {_encode(extra)}"] if extra else []
+    lines += [f"index {index}", *map(_encode, path), ""]
+    return _MAGIC + "\n".join(lines).encode() + b"\n" + signed_checkpoint
 
 
-def read_receipt(data: bytes) -> Receipt:
-    """Parse strictly; raises ProofError naming what is wrong."""
-    head, blank, checkpoint = data.partition(b"\n\n")
-    try:
-        lines = head.decode("ascii").split("\n")
-        if not blank or lines.pop(0) != HEADER:
-            raise ProofError("this is not a tlog-proof file")
-        extra = b""
-        if lines and lines[0].startswith("extra "):
-            extra = base64.b64decode(lines.pop(0)[6:], validate=True)
-        word, _, index = lines.pop(0).partition(" ")
-        if word != "index" or not index.isdigit() or (index != "0" and index[0] == "0"):
-            raise ProofError("the receipt's index is not a plain decimal")
-        path = tuple(base64.b64decode(line, validate=True) for line in lines)
-    except (UnicodeDecodeError, binascii.Error, IndexError):
-        raise ProofError("the receipt is damaged") from None
-    if any(len(step) != 32 for step in path) or len(path) > 63:
-        raise ProofError("a step of the receipt is not 32 bytes, or there are too many")
-    receipt = Receipt(index=int(index), path=path, checkpoint=checkpoint, extra=extra)
-    if write_receipt(receipt) != data:
-        raise ProofError("the receipt is in a second spelling of the same bytes")
-    return receipt
+def parse_proof(data: bytes) -> Proof:
+    """Read a receipt strictly; ``ValueError`` where any byte is out of place."""
+    if not data.startswith(_MAGIC):
+        raise ValueError("not a tlog-proof file")
+    head, blank, signed = data.removeprefix(_MAGIC).partition(b"\n\n")
+    if not blank:
+        raise ValueError("the receipt ends before its checkpoint")
+    lines = head.decode("ascii", errors="strict").split("\n")
+    extra = b""
+    if lines[0].startswith("extra "):
+        extra = strict_base64(lines.pop(0).removeprefix("extra "))
+        if not extra:
+            raise ValueError("the extra line is empty")
+    if not lines or not lines[0].startswith("index "):
+        raise ValueError("the receipt names no index")
+    path = tuple(strict_base64(line) for line in lines[1:])
+    if any(len(one) != HASH_SIZE for one in path):
+        raise ValueError("a hash of the receipt is not 32 bytes long")
+    return Proof(
+        index=decimal(lines[0].removeprefix("index ")),
+        path=path,
+        checkpoint=parse_checkpoint(signed),
+        signed_checkpoint=signed,
+        extra=extra,
+    )
 
 
-def verify_receipt(receipt: Receipt, leaf: bytes, key: VerifierKey) -> Checkpoint:
-    """The checkpoint under which ``leaf`` is proven. Raises NoteError or ProofError."""
-    checkpoint = read_checkpoint(receipt.checkpoint, key)
-    verify_inclusion(leaf, index=receipt.index, size=checkpoint.size, path=receipt.path, root=checkpoint.root)
-    return checkpoint
+def verify_proof(data: bytes, *, key: VerifierKey, leaf: bytes) -> Proof:
+    """The receipt is signed by ``key`` and proves the entry with this leaf hash; ``ValueError`` where not."""
+    proof = parse_proof(data)
+    checkpoint = verify_checkpoint(proof.signed_checkpoint, key)
+    verify_inclusion(index=proof.index, size=checkpoint.size, leaf=leaf, proof=proof.path, root=checkpoint.root)
+    return proof
+
+
+def _encode(data: bytes) -> str:
+    return base64.b64encode(data).decode()
