@@ -19,7 +19,19 @@ from deid.recipe import Recipe, load_recipe
 from deid.tables.copying import copy_table
 from deid.tables.core import TableOutcome, core_table
 
-HEADER = ["participant_id", "name", "id_number", "phone", "birth_date", "sex", "district", "diagnosis", "bmi", "visit_date", "notes"]
+HEADER = [
+    "participant_id",
+    "name",
+    "id_number",
+    "phone",
+    "birth_date",
+    "sex",
+    "district",
+    "diagnosis",
+    "bmi",
+    "visit_date",
+    "notes",
+]
 
 
 def people(count: int, seed: int = 7) -> list[list[str]]:
