@@ -1,23 +1,24 @@
-"""Every setting, in one place: environment variables with the prefix ``TONGGUAN_`` and the file
-``settings.toml`` in the home.
+"""Every setting, in one place: the environment (``TONGGUAN_...``) and the file ``settings.toml`` in the home.
 
-The environment wins over the file. A variable with our prefix that is not a setting is refused by name: a
-misspelt switch
-must not silently leave a door as it was. Nothing else in the gateway reads the environment.
+Explicit values win over the environment, the environment over the file. A variable with our prefix, or a key of the
+file, that is not a setting is refused by name: a misspelt switch must not silently leave a door as it was.
+Nothing else in the gateway reads the environment. Whether a home is a demo or a real one is no setting: the home itself
+carries that mark for good (``gateway.bootstrap``).
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from gateway.errors import BadInput
 
 PREFIX = "TONGGUAN_"
+FILE = "settings.toml"
 TESTING = frozenset({"TONGGUAN_SHARED_DATA"})
 """Read by the tests alone."""
 
@@ -28,26 +29,53 @@ def default_home() -> Path:
     return Path(base) / "tongguan"
 
 
-def home_is_named() -> bool:
-    """Whether ``TONGGUAN_HOME`` says where the home is."""
-    return bool(os.environ.get(PREFIX + "HOME"))
-
-
 class Settings(BaseSettings):
-    """All settings with their defaults; ``docs/settings.md`` lists them."""
+    """All settings with their defaults; ``docs/settings.md`` is made from these descriptions."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid")
+    # An empty variable counts as not set: TONGGUAN_HOME="" must not mean the current folder.
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
 
-    home: Path = Field(default_factory=default_home, description="Folder of database, keys, staging, views and ledger")
-    database_url: str = Field(default="", description="SQLAlchemy URL; empty means SQLite in the home")
+    home: Path = Field(
+        default_factory=default_home, description="Folder of database, keys, staging, views, ledger and `settings.toml`"
+    )
+    database_url: str = Field(
+        default="", repr=False, description="SQLAlchemy URL of a PostgreSQL database; empty means SQLite in the home"
+    )
     host: str = Field(
         default="127.0.0.1", description="Address the server listens on; a demo home allows loopback only"
     )
     port: int = Field(default=8600, ge=1, le=65535, description="Port the server listens on")
-    origin: str = Field(default="", description="Ledger origin; empty means the one the home was made with")
+    public_origin: str = Field(
+        default="",
+        pattern=r"^$|^https?://[^/\s]+$",
+        description="Scheme, name and port under which people reach the server; empty means the address it listens on",
+    )
+    origin: str = Field(
+        default="", pattern=r"^[^\s+]*$", description="Ledger origin of a new home; empty means one is made up for it"
+    )
     token_minutes: int = Field(default=60, ge=1, le=1440, description="Life of a bearer token, in minutes")
     session_hours: int = Field(default=12, ge=1, le=168, description="Life of a session, in hours")
-    otlp_endpoint: str = Field(default="", description="OTLP/HTTP traces endpoint; empty means no traces are sent")
+    sequencer_seconds: float = Field(
+        default=1.0,
+        gt=0,
+        le=60,
+        description="Longest wait before waiting ledger entries get their checkpoint, in seconds",
+    )
+    epoch_poll_seconds: float = Field(
+        default=0.5, gt=0, le=1, description="How often each process looks for withdrawals and revocations, in seconds"
+    )
+    workers: int = Field(default=1, ge=1, le=64, description="Releases carried forward at the same time")
+    language: Literal["en", "zh-Hans", "zh-Hant"] = Field(
+        default="en", description="Language of reasons and remedies where the reader names none"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least important log line that is written"
+    )
+    otlp_endpoint: str = Field(
+        default="",
+        pattern=r"^$|^https?://\S+$",
+        description="OTLP/HTTP traces endpoint, whole URL; empty means no traces are sent",
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -58,21 +86,64 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Explicit values, then the environment, then ``settings.toml`` of the home."""
+        """Explicit values, then the environment, then ``settings.toml`` of the home that those two name."""
         del dotenv_settings, file_secret_settings
-        home = Path(os.environ.get(PREFIX + "HOME") or default_home())
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, home / "settings.toml")
+        named = init_settings().get("home") or env_settings().get("home")
+        file = TomlConfigSettingsSource(settings_cls, Path(named or default_home()) / FILE)
+        if "home" in file():
+            raise BadInput(f"{FILE} lies in the home, so it cannot name another one", code="bad_setting")
+        return init_settings, env_settings, file
+
+
+def home_is_named() -> bool:
+    """Whether the environment names a home; the demo then tells its story there and not in a fresh folder."""
+    return bool(os.environ.get(PREFIX + "HOME"))
 
 
 def load_settings(**given: Any) -> Settings:
-    """Read and check. Raises BadInput naming the variable or key that is wrong."""
+    """Read and check. Raises BadInput naming the variable or key that is wrong, never its value."""
     known = {PREFIX + name.upper() for name in Settings.model_fields} | TESTING
-    strange = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+    strange = sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known)
     if strange:
         raise BadInput(f"{strange[0]} is not a setting; see docs/settings.md", code="unknown_setting")
     try:
         return Settings(**given)
-    except ValueError as error:
-        first = error.errors()[0] if hasattr(error, "errors") else {}
-        place = ".".join(str(part) for part in first.get("loc", ())) or "settings.toml"
-        raise BadInput(f"setting {place}: {first.get('msg', 'cannot be read')}", code="bad_setting") from None
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise BadInput(
+                f"{place} in {FILE} is not a setting; see docs/settings.md", code="unknown_setting"
+            ) from None
+        raise BadInput(f"setting {place}: {first['msg']}", code="bad_setting") from None
+    except (ValueError, OSError):
+        # What the reader of TOML says quotes the line, and the line may hold a password.
+        raise BadInput(f"{FILE} of the home cannot be read as TOML", code="bad_setting") from None
+
+
+def settings_page() -> str:
+    """The text of ``docs/settings.md``."""
+    rows = []
+    for name, field in Settings.model_fields.items():
+        default = (
+            "the user's data directory"
+            if field.default_factory
+            else f"`{field.default}`"
+            if field.default != ""
+            else ""
+        )
+        rows.append(f"| `{PREFIX}{name.upper()}` | {default} | {field.description} |")
+    return "\n".join([*_PAGE, *rows, ""])
+
+
+_PAGE = (
+    "# Settings",
+    "",
+    "Each setting is an environment variable or, in lower case and without the prefix, a key of `settings.toml` in the",
+    "home: `TONGGUAN_TOKEN_MINUTES=30` is `token_minutes = 30`. An explicit option of a command wins over the",
+    "environment, the environment over the file. A variable or key that is not in this table is refused by name.",
+    "`TONGGUAN_SHARED_DATA` is read by the tests alone. This page is made from `gateway/settings.py`.",
+    "",
+    "| variable | default | what it is |",
+    "|---|---|---|",
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +13,7 @@ import httpx2
 import typer
 import uvicorn
 
-from gateway.bootstrap import make_home, open_env, read_home
+from gateway.bootstrap import SystemClock, make_home, open_env, read_home
 from gateway.errors import BadInput
 from gateway.settings import Settings, home_is_named, load_settings
 from gateway.verifier.__main__ import main as verify_main
@@ -111,7 +111,7 @@ def policy_explain(request: Path, as_json: AsJson = False) -> None:
 
     try:
         body = json.loads(request.read_text("utf-8"))
-        at = datetime.fromisoformat(body["at"]) if body.get("at") else datetime.now(UTC)
+        at = datetime.fromisoformat(body["at"]) if body.get("at") else SystemClock().now()
         facts = Facts.from_json(body["facts"])
     except OSError as error:
         raise BadInput(f"{request}: {error.strerror}") from None
