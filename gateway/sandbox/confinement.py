@@ -82,7 +82,13 @@ def code_folders(packages: Iterable[Path]) -> list[Path]:
     own = {Path(sys.prefix), Path(sys.base_prefix)}
     paths = {Path(path) for path in (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")) if path}
     # An entry outside the interpreter's own folders may be a source tree with anything beside the code.
-    paths |= {Path(entry) for entry in sys.path if any(Path(entry).is_relative_to(root) for root in own)}
+    # A folder of installed packages may lie outside both prefixes (a path file points to it); it holds packages all the
+    # same. The folder of the project itself is not one: its packages are named one by one.
+    paths |= {
+        Path(entry)
+        for entry in sys.path
+        if Path(entry).name in {"site-packages", "dist-packages"} or any(Path(entry).is_relative_to(r) for r in own)
+    }
     paths |= {root / name for root in own for name in ("lib", "lib64")}
     return sorted(paths | {Path(path) for path in _SYSTEM_CODE + _SYSTEM_FACTS} | set(packages))
 
