@@ -52,6 +52,10 @@ query = ("select min(n), count(*), count(*) filter (n = 1), min(l) from (select 
 found = duckdb.connect(config={"threads": 2}).execute(query, [sys.argv[1]]).fetchall()[0]
 print(json.dumps(dict(zip(["k", "classes", "uniques", "l"], found))))
 """
+PEAK = """
+import re
+print(re.search(r"VmHWM:\\s*(\\d+)", open("/proc/self/status").read())[1])
+"""
 LEAKS = """
 import json, sys
 from deid.leakcheck import check
@@ -66,17 +70,18 @@ def measure(code: str, argument: Path, size: int, runs: int) -> tuple[dict[str, 
     for _ in range(runs):
         with tempfile.TemporaryFile() as out:
             start = time.perf_counter()
-            child = subprocess.Popen([sys.executable, "-c", code, str(argument)], stdout=out)
-            # wait4, since getrusage(RUSAGE_CHILDREN) keeps the largest peak of all children so far.
+            child = subprocess.Popen([sys.executable, "-c", code + PEAK, str(argument)], stdout=out)
+            # The kernel starts a child's ru_maxrss at its parent's, so the child reads its own peak at its end.
             _, status, used = os.wait4(child.pid, 0)
             walls.append(time.perf_counter() - start)
             child.returncode = os.waitstatus_to_exitcode(status)
             if child.returncode:
                 raise SystemExit(f"a benchmark task failed with {child.returncode}")
             cpus.append(used.ru_utime + used.ru_stime)
-            peaks.append(used.ru_maxrss)
             out.seek(0)
-            answer = json.loads(out.read())
+            first, last = out.read().splitlines()
+            answer = json.loads(first)
+            peaks.append(int(last))
     wall = statistics.median(walls)
     figures = {
         "cpu_s": round(statistics.median(cpus), 3),
