@@ -1,0 +1,1 @@
+"""How each format is searched for leaks; ``deid.leakcheck`` is the door."""
