@@ -174,7 +174,7 @@ def open_env(
         policy=load_policy(),
         reached=reached or (lambda _point: None),
         demo=home.demo,
-        settings={"session_hours": settings.session_hours, "token_minutes": settings.token_minutes},
+        settings=settings.model_dump(include={"session_hours", "token_minutes", "epoch_poll_seconds"}),
     )
     return env, engine
 

@@ -45,28 +45,13 @@ class Settings(BaseSettings):
         default="127.0.0.1", description="Address the server listens on; a demo home allows loopback only"
     )
     port: int = Field(default=8600, ge=1, le=65535, description="Port the server listens on")
-    public_origin: str = Field(
-        default="",
-        pattern=r"^$|^https?://[^/\s]+$",
-        description="Scheme, name and port under which people reach the server; empty means the address it listens on",
-    )
     origin: str = Field(
         default="", pattern=r"^[^\s+]*$", description="Ledger origin of a new home; empty means one is made up for it"
     )
     token_minutes: int = Field(default=60, ge=1, le=1440, description="Life of a bearer token, in minutes")
     session_hours: int = Field(default=12, ge=1, le=168, description="Life of a session, in hours")
-    sequencer_seconds: float = Field(
-        default=1.0,
-        gt=0,
-        le=60,
-        description="Longest wait before waiting ledger entries get their checkpoint, in seconds",
-    )
     epoch_poll_seconds: float = Field(
         default=0.5, gt=0, le=1, description="How often each process looks for withdrawals and revocations, in seconds"
-    )
-    workers: int = Field(default=1, ge=1, le=64, description="Releases carried forward at the same time")
-    language: Literal["en", "zh-Hans", "zh-Hant"] = Field(
-        default="en", description="Language of reasons and remedies where the reader names none"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least important log line that is written"

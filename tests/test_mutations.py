@@ -79,6 +79,14 @@ class Tree:
         return subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True, check=False)
 
 
+def _link(source: str, target: str) -> None:
+    """A second name for the same file where the file system can, else a copy; nothing writes to it."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
     root = tmp_path_factory.mktemp("mutant")
@@ -90,11 +98,11 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
     home = tmp_path_factory.mktemp("interpreter")
     venv.create(home, with_pip=False, symlinks=True)
     python = home / "bin" / "python"
-    words = {"base": str(home), "platbase": str(home)}
-    # The copy comes first. A plain path brings the packages without the link to the tree we were started from.
-    Path(sysconfig.get_path("purelib", vars=words), "mutant.pth").write_text(
-        f"{root}\n{sysconfig.get_path('purelib')}\n"
-    )
+    packages = Path(sysconfig.get_path("purelib", vars={"base": str(home), "platbase": str(home)}))
+    # Inside the interpreter's own folder, for a sandboxed child may read nothing else; without the link to our own tree.
+    ours = shutil.ignore_patterns("__editable__*")
+    shutil.copytree(sysconfig.get_path("purelib"), packages, copy_function=_link, ignore=ours, dirs_exist_ok=True)
+    (packages / "mutant.pth").write_text(f"{root}\n")
     return Tree(root, python, set())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import sys
 import tempfile
@@ -15,7 +16,9 @@ import uvicorn
 
 from gateway.bootstrap import SystemClock, make_home, open_env, read_home
 from gateway.errors import BadInput
+from gateway.logs import configure_logs
 from gateway.settings import Settings, home_is_named, load_settings
+from gateway.telemetry import send_traces
 from gateway.verifier.__main__ import main as verify_main
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Tongguan 通关: nothing leaves except through it.")
@@ -152,9 +155,15 @@ def _serve(settings: Settings) -> None:
     home = read_home(settings)
     if home.demo and settings.host not in {"127.0.0.1", "::1", "localhost"}:
         raise BadInput("a demo home listens on loopback only")
+    configure_logs(settings.log_level, sys.stderr)
+    if settings.otlp_endpoint:
+        atexit.register(send_traces(settings.otlp_endpoint).shutdown)
     env, _ = open_env(settings)
     sys.stdout.flush()
-    uvicorn.run(create_app(env), host=settings.host, port=settings.port, log_level="warning", access_log=False)
+    # No log configuration of the server's own: its lines go through ours, which drops their text.
+    uvicorn.run(
+        create_app(env), host=settings.host, port=settings.port, log_level="warning", log_config=None, access_log=False
+    )
 
 
 def _print_users(settings: Settings) -> None:
