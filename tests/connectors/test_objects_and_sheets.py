@@ -92,25 +92,25 @@ def test_a_cut_off_bgzip_file_is_refused(tmp_path: Path) -> None:
     assert refused.value.code == "truncated_file"
 
 
-CONSENT = "participant,signed_on,purposes,places,sensitive\n"
+CONSENT = "participant,age_band,signed_on,purposes,places,sensitive\n"
 
 
 @pytest.mark.parametrize(
     ("text", "code", "place"),
     [
         (
-            CONSENT + "SECRET1,2025-01-01,DS,hong_kong,yes\nSECRET1,2025-01-01,DS,,yes\n",
+            CONSENT + "SECRET1,40-49,2025-01-01,GRU,hong_kong,yes\nSECRET1,40-49,2025-01-01,GRU,,yes\n",
             "duplicate_participant",
             "row 3",
         ),
-        (CONSENT + "SECRET1,01/02/2025,DS,,yes\n", "bad_date", "column signed_on"),
-        (CONSENT + "SECRET1,2025-01-01,DS,SECRET2,yes\n", "bad_value", "column places"),
-        (CONSENT + "SECRET1,2025-01-01,DS,,SECRET2\n", "bad_value", "column sensitive"),
-        (CONSENT + "SECRET1,2025-01-01,DS\n", "ragged_row", "row 2"),
-        (CONSENT + ",2025-01-01,DS,,\n", "empty_cell", "column participant"),
+        (CONSENT + "SECRET1,40-49,01/02/2025,GRU,,yes\n", "bad_date", "column signed_on"),
+        (CONSENT + "SECRET1,40-49,2025-01-01,GRU,SECRET2,yes\n", "bad_value", "column places"),
+        (CONSENT + "SECRET1,40-49,2025-01-01,GRU,,SECRET2\n", "bad_value", "column sensitive"),
+        (CONSENT + "SECRET1,40-49,2025-01-01,GRU\n", "ragged_row", "row 2"),
+        (CONSENT + ",40-49,2025-01-01,GRU,,\n", "empty_cell", "column participant"),
         (CONSENT, "no_rows", "no rows"),
-        ("participant,signed_on\nSECRET1,2025-01-01\n", "missing_column", "purposes"),
-        (CONSENT.strip() + ",surprise\nSECRET1,2025-01-01,DS,,yes,1\n", "unknown_column", "surprise"),
+        ("participant,age_band,signed_on\nSECRET1,40-49,2025-01-01\n", "missing_column", "purposes"),
+        (CONSENT.strip() + ",surprise\nSECRET1,40-49,2025-01-01,GRU,,yes,1\n", "unknown_column", "surprise"),
         (CONSENT + '"SECRET1,2025\n', "bad_csv", "line"),
     ],
 )
@@ -145,7 +145,7 @@ def test_the_demo_manifest_reads_and_unset_flags_are_unknown() -> None:
         ("owner:", "owned:", "unknown key owned|key owner is missing"),
         ("secret: 'no'", "secret: no", "secret must be"),
         ("tier: enclave", "tier: vault", "views, entry 3"),
-        ("kind: reads}", "kind: magic}", "files, entry 3"),
+        ("kind: reads\n", "kind: magic\n", "files, entry 3"),
         ("data_use: [DS, NCU]", "data_use: DS", "data_use must be"),
         ("dataset:", "dataset: [", "not readable as YAML"),
     ],
