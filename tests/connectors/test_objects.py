@@ -67,7 +67,7 @@ def test_no_name_leads_outside(root: Path, path: str) -> None:
 def test_whatever_is_opened_lies_inside(root: Path, path: str) -> None:
     try:
         with LocalObjects(str(root)).open(path) as source:
-            name = os.readlink(f"/proc/self/fd/{source.fileno()}")
+            name = str(Path(f"/proc/self/fd/{source.fileno()}").readlink())
     except ConnectorError:
         return
     assert name.startswith(f"{root}/")
@@ -225,7 +225,7 @@ def test_a_folder_that_cannot_be_read_is_no_shorter_list(root: Path, monkeypatch
         return real(path)
 
     monkeypatch.setattr(os, "scandir", scandir)
-    with pytest.raises(ConnectorError, match="^folder: cannot be read"):
+    with pytest.raises(ConnectorError, match=r"^folder: cannot be read"):
         LocalObjects(str(root)).list()
 
 
