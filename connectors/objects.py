@@ -71,6 +71,10 @@ class LocalObjects:
         with self.open(path) as source:
             return _stat(path, source)
 
+    def size(self, path: str) -> int:
+        """Bytes of the file that ``open`` would open."""
+        return self.stat(path).size
+
     def range(self, path: str, start: int, end: int) -> bytes:
         """Bytes ``start`` up to, not including, ``end``; 64 MiB at most. A range beyond the end is refused, not cut."""
         with self.open(path) as source, _told(path):

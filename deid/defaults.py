@@ -1,9 +1,7 @@
 """The recipes that come with the package: a start for a custodian, who confirms or replaces each.
 
-<<<<<<< HEAD ``incidental.bed`` holds a few genes whose findings a participant may not wish to learn of, in GRCh38
-coordinates with and ======= ``incidental.bed`` holds a few genes whose findings a participant may not wish to learn
-of, in GRCh38 coordinates with and >>>>>>> main without ``chr``; it is an example to be replaced by the committee's
-own list, not a clinical standard.
+``incidental.bed`` holds a few genes whose findings a participant may not wish to learn of, in GRCh38 coordinates with
+and without ``chr``; it is an example to be replaced by the committee's own list, not a clinical standard.
 """
 
 from __future__ import annotations

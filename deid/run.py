@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import io
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, BinaryIO
@@ -61,7 +62,11 @@ def copy(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
 
 
 def assess(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
-    """Risk on the very bytes of a core view. spec: recipe, files; tables: limits (tau, accept, context, by)."""
+    """Risk on the very bytes of a core view. spec: recipe, files; tables: limits (tau, accept, context, by).
+
+    For a table the answer carries ``partition`` (person to class numbers): what is needed, and all that is needed, to
+    judge this table together with another one.
+    """
     del outputs
     recipe = _recipe(spec)
     if recipe.kind == "vcf":
@@ -71,11 +76,15 @@ def assess(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
         return {"genomic": assess_variants(inputs["core"], declared=declared), "linkable": True}
     if recipe.kind != "table":
         raise _unknown(recipe.kind)
+    from deid.joint import partition_of
     from deid.risk import RiskLimits, assess_table
 
     quasi, sensitive = recipe.leaving("quasi"), recipe.leaving("sensitive")
     limits = RiskLimits(**spec["limits"]) if "limits" in spec else None
-    found = assess_table(inputs["core"], quasi=quasi, sensitive=sensitive, limits=limits)
+    released = io.BytesIO(inputs["core"].read())
+    found = assess_table(released, quasi=quasi, sensitive=sensitive, limits=limits)
+    released.seek(0)
+    found["partition"] = partition_of(released, quasi=quasi, sensitive=sensitive)
     diversity = found.pop("l", {})
     # One number for the gate: the least diverse sensitive column; a table without one has no cell to protect.
     return {**found, "diversity": diversity, "l": min(diversity.values(), default=1)}

@@ -54,7 +54,8 @@ def submit(env: Env, actor: Actor, submission: Submission) -> str:
     def work(tx: Tx) -> None:
         now = stamp(env.clock.now())
         columns = {
-            "number": f"A-{now[:4]}-{len(tx.find('application')) + 1:04d}",
+            # Random, for a running number would tell one applicant how many others there are.
+            "number": f"A-{now[:4]}-{env.random.token(4).hex().upper()}",
             "applicant_id": actor.person_id,
             "institution_id": actor.institution_id,
             "project_id": submission.project_id or env.new_id(),

@@ -224,6 +224,10 @@ class _Opened:
         """See ``connectors.objects``."""
         return self._told(lambda: self._objects.checksum(path))
 
+    def size(self, path: str) -> int:
+        """See ``connectors.objects``."""
+        return self._told(lambda: self._objects.size(path))
+
     def _told(self, act: Callable[[], T]) -> T:
         try:
             return act()

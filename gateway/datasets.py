@@ -192,7 +192,8 @@ def _file(objects: Objects, entry: Mapping[str, Any], sniffed: Mapping[str, Any]
         raise BadInput(f"{path}: the manifest says {entry['kind']}, but the file holds {sniffed['kind']}")
     if entry.get("checksum", checksum) != checksum:
         raise BadInput(f"{path}: the checksum is not the one the manifest gives")
-    return {"path": path, "kind": entry["kind"], "checksum": checksum, "samples": sniffed["samples"]}
+    size = objects.size(path)
+    return {"path": path, "kind": entry["kind"], "checksum": checksum, "size": size, "samples": sniffed["samples"]}
 
 
 def _people(env: Env, actor: Actor, source: Source) -> dict[str, str]:
@@ -287,7 +288,7 @@ def _object_row(new: _New, custodian: str, entry: Mapping[str, Any]) -> Row:
         "path": entry["path"],
         "kind": entry["kind"],
         "checksum": entry["checksum"],
-        "size": 0,
+        "size": entry["size"],
         "participants": len(entry["samples"]),
     }
 

@@ -68,6 +68,9 @@ class Objects(Protocol):
     def checksum(self, path: str) -> str:
         """SHA-256, hex, read now."""
 
+    def size(self, path: str) -> int:
+        """Bytes."""
+
 
 class OpenObjects(Protocol):
     """Opens a dataset's source by the root it was registered with."""

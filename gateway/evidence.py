@@ -1,12 +1,9 @@
 """Gather everything a decision may look at, in one transaction, and nothing inside a rule.
 
-``gather`` turns rows into ``policies.facts.Facts``: the recipient's class, the consent set (vectorised, beside
-Cedar), the
-filings that stand today for this recipient and package, distinct people counted, approvals bound to their
-digest, the grant
-and the measured risk. Its ``scopes`` name every scope whose rows were relied upon: their epochs are remembered
-and their
-rows held against the ledger.
+``gather`` turns rows into ``policies.facts.Facts``: the recipient's class, the consent set (vectorised, beside Cedar),
+the filings that stand today for this recipient and package, distinct people counted, approvals bound to their digest,
+the grant and the measured risk. Its ``scopes`` name every scope whose rows were relied upon: their epochs are
+remembered and their rows held against the ledger.
 """
 
 from __future__ import annotations
@@ -21,6 +18,7 @@ from gateway.counters import known_people
 from gateway.env import Env
 from gateway.errors import NotFound
 from gateway.events import EventDraft, participant_root
+from gateway.measured import risk_facts
 from gateway.ports import Row, Tx
 from gateway.record import draft
 from gateway.times import legal_day, parse
@@ -40,10 +38,8 @@ from policies.facts import (
     ProviderFacts,
     PurposeFacts,
     RecipientFacts,
-    RiskFacts,
     ViewFacts,
 )
-from policies.gates import table_limits
 from policies.purposes import Purpose, matches
 from policies.vocabulary import Action
 
@@ -70,7 +66,7 @@ class Evidence:
 
 def gather(tx: Tx, env: Env, row: Row, *, measured: bool) -> Evidence:
     """Facts for one release row, stored or only imagined. ``measured`` demands the risk of the row's own core view."""
-    rows = _rows(tx, row)
+    rows = release_rows(tx, row)
     now = env.clock.now()
     day = legal_day(now)
     purpose = _purpose(rows["application"]["purpose"])
@@ -89,7 +85,7 @@ def gather(tx: Tx, env: Env, row: Row, *, measured: bool) -> Evidence:
         counts=_counts(tx, rows, counters, row, day),
         approvals=_approvals(tx, rows),
         grant=_grant(tx, env, rows, row),
-        risk=_risk(tx, rows, row, required=measured),
+        risk=risk_facts(tx, rows, row, required=measured),
     )
     return Evidence(
         facts=facts,
@@ -195,7 +191,7 @@ def _common(evidence: Evidence, row: Row, decision: Decision) -> dict[str, Any]:
     }
 
 
-def _rows(tx: Tx, row: Row) -> dict[str, Any]:
+def release_rows(tx: Tx, row: Row) -> dict[str, Any]:
     found: dict[str, Any] = {
         "item": tx.get("item", row["item_id"]),
         "dataset": tx.get("dataset", row["dataset_id"]),
@@ -412,23 +408,4 @@ def _grant(tx: Tx, env: Env, rows: Mapping[str, Any], row: Row) -> GrantFacts:
         ),
         releases_left=int(grant["quotas"].get("releases", 0)) - len(used),
         same_place=same,
-    )
-
-
-def _risk(tx: Tx, rows: Mapping[str, Any], row: Row, *, required: bool) -> RiskFacts:
-    core_id = row["core_view_id"]
-    core = None if core_id is None else tx.get("core_view", core_id)
-    k, least = table_limits(rows["view"]["tier"])
-    if core is None:
-        return RiskFacts(required=required, k_wanted=k, l_wanted=least)
-    risk = core["risk"] or {}
-    return RiskFacts(
-        measured=core["state"] == "assessed",
-        required=required,
-        clean=bool(risk.get("clean")),
-        k=int(risk.get("k", 0)),
-        l=int(risk.get("l", 0)),
-        linkable=rows["view"]["kind"] == "vcf",
-        k_wanted=k,
-        l_wanted=least,
     )

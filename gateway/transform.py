@@ -1,16 +1,12 @@
 """Source to core view, core view to one recipient's sealed copy. Parsing happens in children without keys or network.
 
-The core view is a function of (dataset content, recipe closure, permitted set) and carries that as its id; it
-is measured
-and leak-checked on its very bytes, then frozen, encrypted at rest and never handed out. The copy is the core
-view under the
-project's pseudonyms, sealed once with a new data key to the key bound in the grant.
+The core view is a function of (dataset content, recipe closure, permitted set) and carries that as its id; it is
+measured and leak-checked on its very bytes, then frozen, encrypted at rest and never handed out. The copy is the core
+view under the project's pseudonyms, sealed once with a new data key to the key bound in the grant.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -23,8 +19,10 @@ from gateway.crypt4gh import read_public_key, seal
 from gateway.env import Env
 from gateway.errors import BadInput, Conflict, NotFound
 from gateway.evidence import Evidence, gather
+from gateway.hashing import HashingReader, HashingWriter
 from gateway.keys import Purpose, Scope
 from gateway.keys.pseudonyms import pseudonym
+from gateway.measured import pack_partition
 from gateway.ports import Row, Tx
 from gateway.times import parse, stamp
 from gateway.vault import open_vault
@@ -59,8 +57,7 @@ def prepare_core_view(env: Env, row: Row) -> str:
         parts.append(part)
         reports.append(report)
     env.reached("core-made")
-    risk = _assess(env, plan, parts)
-    _freeze(env, plan, parts, reports, risk)
+    _freeze(env, plan, parts, reports, _assess(env, plan, parts))
     return plan.core_id
 
 
@@ -158,8 +155,7 @@ def _part(env: Env, plan: Plan, source: Row, name: str) -> tuple[dict[str, Any],
 
 
 def _participants(plan: Plan, source: Row) -> dict[str, str]:
-    """What the file calls a permitted person -> internal code. A person may have several samples in one file:
-    refused."""
+    """What the file calls a permitted person -> internal code; several samples of one person in a file are refused."""
     if plan.view["kind"] == "table":
         return {plan.people[person]["source"]: person for person in plan.permitted}
     named: dict[str, str] = {}
@@ -171,22 +167,63 @@ def _participants(plan: Plan, source: Row) -> dict[str, str]:
     return named
 
 
-def _assess(env: Env, plan: Plan, parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    risk: dict[str, Any] = {"clean": True, "findings": 0}
+def _assess(env: Env, plan: Plan, parts: Sequence[Mapping[str, Any]]) -> Assessed:
+    spec = {"kind": plan.view["kind"], "recipe": plan.recipe["text"], "files": plan.recipe["files"]}
+    measured, findings, partitions = [], 0, []
     for part in parts:
-        spec = {"kind": plan.view["kind"], "recipe": plan.recipe["text"], "files": plan.recipe["files"]}
         with env.staging.open(plan.core_id, part["name"]) as core:
-            risk |= env.sandbox("deid.assess", spec, inputs={"core": core}, outputs={})
-        spec = {"name": part["name"], "identifiers": list(plan.identifiers)}
+            found = env.sandbox("deid.assess", spec, inputs={"core": core}, outputs={})
+        if (partition := found.pop("partition", None)) is not None:
+            partitions.append(partition)
+        measured.append(found)
+        looking = {"name": part["name"], "identifiers": list(plan.identifiers)}
         with env.staging.open(plan.core_id, part["name"]) as core:
-            found = env.sandbox("deid.leakcheck", spec, inputs={"file": core}, outputs={})["findings"]
-        risk["findings"] += len(found)
-        risk["clean"] = risk["clean"] and not found
-    return risk
+            findings += len(env.sandbox("deid.leakcheck", looking, inputs={"file": core}, outputs={})["findings"])
+    risk = {**worst_of(measured), "clean": not findings, "findings": findings}
+    return Assessed(risk=risk, partition=pack_partition(partitions))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessed:
+    """The risk of a core view over all its files, and its people's classes where it is a table."""
+
+    risk: Mapping[str, Any]
+    partition: bytes | None
+
+
+def worst_of(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One risk for a view of several files: of each number the one that protects least.
+
+    Counts of what gives a person away (``_max``) and everything not named below grow with risk; k and l fall with it.
+    Singletons of the same person in two files add up, so ``_max`` of genotypes is summed: an upper bound.
+    """
+    whole: dict[str, Any] = {}
+    for part in parts:
+        for name, value in part.items():
+            known = whole.get(name)
+            if known is None:
+                whole[name] = value
+            elif isinstance(value, Mapping):
+                whole[name] = _worst_genomic(known, value) if name == "genomic" else {**known, **value}
+            elif isinstance(value, (int, float)):
+                whole[name] = (min if name in {"k", "l"} else max)(known, value)
+    return whole
+
+
+def _worst_genomic(known: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    added = {name for name in other if name == "records" or name.endswith("_per_participant_max")}
+    numbers = {name: known.get(name, 0) + other[name] for name in added}
+    largest = {
+        name: max(known.get(name, value), value)
+        for name, value in other.items()
+        if name not in added and isinstance(value, (int, float))
+    }
+    rest = {name: value for name, value in other.items() if name not in known}
+    return {**known, **rest, **largest, **numbers}
 
 
 def _freeze(
-    env: Env, plan: Plan, parts: Sequence[Mapping[str, Any]], reports: Sequence[Any], risk: Mapping[str, Any]
+    env: Env, plan: Plan, parts: Sequence[Mapping[str, Any]], reports: Sequence[Any], assessed: Assessed
 ) -> None:
     def work(tx: Tx) -> None:
         row = {
@@ -197,7 +234,8 @@ def _freeze(
             "permitted_digest": digest(sorted(plan.permitted)),
             "parts": list(parts),
             "report": list(reports),
-            "risk": dict(risk),
+            "risk": dict(assessed.risk),
+            "partition": assessed.partition,
             "state": "assessed",
             "assessed_at": stamp(env.clock.now()),
         }
@@ -251,57 +289,3 @@ def _seal_part(
         "etag": sink.hexdigest(),
         "key_version": core["key_version"],
     }
-
-
-class HashingReader(io.RawIOBase):
-    """Passes bytes through and keeps their SHA-256, so that what was transformed is what was registered."""
-
-    def __init__(self, source: BinaryIO) -> None:
-        super().__init__()
-        self._source = source
-        self._total = hashlib.sha256()
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1, /) -> bytes:
-        data = self._source.read(size)
-        self._total.update(data)
-        return data
-
-    def readinto(self, buffer: Any, /) -> int:
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-    def drain(self) -> None:
-        """Read what the transform left unread, so that the digest covers the whole file."""
-        while self.read(1 << 20):
-            pass
-
-    def hexdigest(self) -> str:
-        """SHA-256 of all that was read."""
-        return self._total.hexdigest()
-
-
-class HashingWriter(io.RawIOBase):
-    """Passes bytes on and keeps their number and BLAKE2b-256 digest."""
-
-    def __init__(self, sink: BinaryIO) -> None:
-        super().__init__()
-        self._sink = sink
-        self._total = hashlib.blake2b(digest_size=32)
-        self.size = 0
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any, /) -> int:
-        self._sink.write(data)
-        self._total.update(data)
-        self.size += len(data)
-        return len(data)
-
-    def hexdigest(self) -> str:
-        """BLAKE2b-256 of all that was written."""
-        return self._total.hexdigest()

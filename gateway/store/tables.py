@@ -271,6 +271,7 @@ core_view = _plain(
     _json("parts"),
     _json("report"),
     _json("risk"),
+    Column("partition", LargeBinary),
     Column("state", String(32), nullable=False, index=True),
     _text("assessed_at"),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from gateway import applications, filings, handover, revocation
-from gateway.errors import Conflict, Gone, NotAllowed, Unavailable
+from gateway.errors import Conflict, Gone, LedgerUnavailable, NotAllowed, Unavailable
 from gateway.ledger.files import DiskLogFiles
 from gateway.release import advance, request_release
 from gateway.revocation import shred_leftovers
@@ -317,6 +318,28 @@ def test_a_ledger_that_cannot_write_lets_nothing_leave_and_later_the_same_reques
     monkeypatch.setattr(DiskLogFiles, "write", real)
     assert advance(world.env, release_id)["state"] == "available"
     assert len(world.entries("release.open")) == 1
+
+
+def test_inv01_a_ledger_that_is_behind_lets_nothing_leave(world: World) -> None:
+    """Invariant 1: a sequencer that answers without having published our entry is no confirmation."""
+
+    class Behind:
+        def __init__(self, ledger: Any) -> None:
+            self._ledger, self.size = ledger, ledger.sync()
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._ledger, name)
+
+        def sync(self) -> int:
+            self._ledger.sync()
+            return int(self.size)
+
+    release = ask(world)
+    behind = replace(world.env, ledger=Behind(world.env.ledger))
+    with pytest.raises(LedgerUnavailable):
+        advance(behind, release)
+    assert world.row("release", release)["state"] == "recorded"
+    assert advance(world.env, release)["state"] == "available"
 
 
 def test_a_clock_before_the_last_entry_refuses(world: World) -> None:

@@ -39,7 +39,7 @@ def postgresql_house(tmp_path_factory: pytest.TempPathFactory, pg_server: Server
 @pytest.fixture
 def world(sqlite_house: World, tmp_path: Path) -> World:
     """A copy of the house on SQLite."""
-    return _copied(sqlite_house, tmp_path, "")
+    return copied(sqlite_house, tmp_path, "")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -47,13 +47,13 @@ def any_world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]
     """A copy of the house; the test runs once on SQLite and once on PostgreSQL."""
     house: World = request.getfixturevalue(f"{request.param}_house")
     if request.param == "sqlite":
-        yield _copied(house, tmp_path, "")
+        yield copied(house, tmp_path, "")
         return
     template = make_url(house.settings.database_url).database
     assert template is not None
     server: Server = request.getfixturevalue("pg_server")
     with server.database(template) as url:
-        yield _copied(house, tmp_path, url)
+        yield copied(house, tmp_path, url)
 
 
 def _house(folder: Path, url: str) -> World:
@@ -66,7 +66,8 @@ def _house(folder: Path, url: str) -> World:
     return world
 
 
-def _copied(house: World, folder: Path, url: str) -> World:
+def copied(house: World, folder: Path, url: str) -> World:
+    """The same house in another folder, and another database where it is PostgreSQL's."""
     shutil.copytree(house.settings.home, folder / "home")
     fresh = replace(house, settings=Settings(home=folder / "home", database_url=url), clock=MovableClock())
     return reopened(replace(fresh, ids=dict(house.ids)))

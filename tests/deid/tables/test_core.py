@@ -111,7 +111,7 @@ def _holding(table: Any) -> Any:
     return connection
 
 
-def test_output_is_a_function_of_permitted_people_and_listed_columns_only() -> None:
+def test_inv10_output_is_a_function_of_permitted_people_and_listed_columns_only() -> None:
     """Invariant 10: other people, dropped and unlisted columns, row and column order, encoding and format change no byte."""
     rows = people(160)
     permitted = codes(rows[:120])

@@ -193,7 +193,7 @@ CHANGES = [
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
 @pytest.mark.parametrize("seed", range(3))
-def test_what_is_not_permitted_and_not_listed_changes_no_byte(made, change, seed, compiled):
+def test_inv10_what_is_not_permitted_and_not_listed_changes_no_byte(made, change, seed, compiled):
     """Invariant 10."""
     before = text(made, cohort(random.Random(seed)), PEOPLE)
     after = change(made, cohort(random.Random(seed)), random.Random(seed + 1000))

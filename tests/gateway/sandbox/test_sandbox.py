@@ -113,7 +113,7 @@ ACTS = {
 
 
 @needs_all
-def test_no_network_no_keys_no_files_no_processes(sandbox: ProcessSandbox, tmp_path: Path) -> None:
+def test_inv19_no_network_no_keys_no_files_no_processes(sandbox: ProcessSandbox, tmp_path: Path) -> None:
     """Every act fails, and nothing of it is left."""
     (tmp_path / "keys").mkdir()
     (tmp_path / "keys" / "kek.v1").write_text("secret")

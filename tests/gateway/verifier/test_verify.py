@@ -76,7 +76,7 @@ def test_a_changed_entry_is_named_by_its_number(log: Log) -> None:
     assert "entry 300" in verdict.detail
 
 
-def test_a_whole_log_rewritten_and_signed_with_the_real_key_is_caught_by_a_receipt(
+def test_inv17_a_whole_log_rewritten_and_signed_with_the_real_key_is_caught_by_a_receipt(
     log: Log, entries: Callable[..., list[bytes]]
 ) -> None:
     """Invariant 17: with a copy, a public key and one kept receipt, and without us."""

@@ -1,0 +1,61 @@
+"""Streams that keep the digest of what passes through them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from typing import Any, BinaryIO
+
+
+class HashingReader(io.RawIOBase):
+    """Passes bytes through and keeps their SHA-256, so that what was transformed is what was registered."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        super().__init__()
+        self._source = source
+        self._total = hashlib.sha256()
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._source.read(size)
+        self._total.update(data)
+        return data
+
+    def readinto(self, buffer: Any, /) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def drain(self) -> None:
+        """Read what the transform left unread, so that the digest covers the whole file."""
+        while self.read(1 << 20):
+            pass
+
+    def hexdigest(self) -> str:
+        """SHA-256 of all that was read."""
+        return self._total.hexdigest()
+
+
+class HashingWriter(io.RawIOBase):
+    """Passes bytes on and keeps their number and BLAKE2b-256 digest."""
+
+    def __init__(self, sink: BinaryIO) -> None:
+        super().__init__()
+        self._sink = sink
+        self._total = hashlib.blake2b(digest_size=32)
+        self.size = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        self._sink.write(data)
+        self._total.update(data)
+        self.size += len(data)
+        return len(data)
+
+    def hexdigest(self) -> str:
+        """BLAKE2b-256 of all that was written."""
+        return self._total.hexdigest()

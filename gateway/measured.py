@@ -1,0 +1,133 @@
+"""The risk a decision looks at: this core view, judged together with all that its audience already holds.
+
+The audience is the recipient's institution: what it got before in any project, the other views of this grant's package,
+and what went through the open door, as far as the same people stand in them (invariant 13). Two tables are judged as
+one: their classes are cut by each other. A table beside genotypes of the same people is as linkable as the genotypes.
+What was held stays held, also when our own copy of it is shredded; a table whose classes we do not know is unknown
+risk, and unknown holds.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from deid.joint import JointRisk, joint_risk
+from gateway.canonical import digest
+from gateway.ports import Row, Tx
+from policies.facts import RiskFacts
+from policies.gates import table_limits
+
+SIGN_RISK = "sign-risk"
+Partition = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """Numbers of one core view for one audience."""
+
+    core_id: str
+    k: int
+    l: int  # noqa: E741  the model's own name
+    linkable: bool
+    tables_held: int
+
+    def digest(self) -> str:
+        """What a signature under the risk is bound to: another number, or another view, is another risk."""
+        return digest({"core": self.core_id, "k": self.k, "l": self.l, "linkable": self.linkable})
+
+
+def risk_facts(tx: Tx, rows: Mapping[str, Any], row: Row, *, required: bool) -> RiskFacts:
+    """The ``risk`` section of the Facts; before the core view exists it says only what is wanted."""
+    tier, kind = rows["view"]["tier"], rows["view"]["kind"]
+    k, least = table_limits(tier)
+    core = None if row["core_view_id"] is None else tx.get("core_view", row["core_view_id"])
+    if core is None:
+        return RiskFacts(required=required, k_wanted=k, l_wanted=least, linkable=kind == "vcf")
+    found = measure(tx, rows, core)
+    return RiskFacts(
+        measured=core["state"] == "assessed",
+        required=required,
+        clean=bool((core["risk"] or {}).get("clean")),
+        k=found.k,
+        l=found.l,
+        linkable=found.linkable,
+        k_wanted=k,
+        l_wanted=least,
+        signed=tier == "controlled" and _signed(tx, rows, found),
+    )
+
+
+def measure(tx: Tx, rows: Mapping[str, Any], core: Row) -> Measured:
+    """This core view together with what the audience holds."""
+    held = held_cores(tx, rows, core)
+    kinds = {core["view_id"]: rows["view"]["kind"]} | {view["id"]: view["kind"] for view in _views(tx, held)}
+    # An older state of this view and each other view the audience has; the same core view adds nothing to itself.
+    tables = [other for other in held if kinds.get(other["view_id"]) == "table"]
+    linkable = any(kinds.get(other["view_id"]) != "table" for other in (core, *held))
+    joint = JointRisk(k=0, uniques=0, l=0) if kinds[core["view_id"]] != "table" else _joint(tx, core, tables)
+    return Measured(core_id=core["id"], k=joint.k, l=joint.l, linkable=linkable, tables_held=len(tables))
+
+
+def held_cores(tx: Tx, rows: Mapping[str, Any], core: Row) -> list[Row]:
+    """Every other core view of this custodian that the audience has, will have with this package, or can fetch."""
+    institution, custodian = rows["application"]["institution_id"], core["custodian_id"]
+    asked = [row["id"] for row in tx.find("application", institution_id=institution)]
+    items = {row["id"] for row in tx.find("item", application_id=asked, custodian_id=custodian)}
+    released = tx.find("release", custodian_id=custodian, outcome="permit")
+    open_views = {row["id"] for row in tx.find("view", custodian_id=custodian, tier="open")}
+    ids = {row["core_view_id"] for row in released if row["item_id"] in items or row["view_id"] in open_views}
+    ids |= {part["core"] for part in (rows["package"] or {}).get("parts", ())}
+    return list(tx.find("core_view", id=sorted(ids - {core["id"], None})))
+
+
+def _joint(tx: Tx, core: Row, tables: Sequence[Row]) -> JointRisk:
+    own = read_partition(core)
+    if own is None:
+        return JointRisk(k=0, uniques=0, l=0)
+    held = []
+    for other in tables:
+        partition = read_partition(other)
+        if partition is None:
+            return JointRisk(k=0, uniques=0, l=0)
+        held.append(partition if other["dataset_id"] == core["dataset_id"] else _renamed(tx, core, other, partition))
+    return joint_risk(own, held)
+
+
+def _renamed(tx: Tx, core: Row, other: Row, partition: Partition) -> Partition:
+    """The other dataset's people under the names they have here, by linkage key; strangers drop out."""
+    here = defaultdict(list)
+    for row in tx.find("participant", dataset_id=core["dataset_id"]):
+        here[row["linkage"]].append(row["id"])
+    there = {row["id"]: row["linkage"] for row in tx.find("participant", dataset_id=other["dataset_id"])}
+    return {name: cells for person, cells in partition.items() for name in here.get(there.get(person, ""), ())}
+
+
+def pack_partition(parts: Sequence[Mapping[str, Sequence[int]]]) -> bytes | None:
+    """For the database: participants to class numbers. None when the view has no table."""
+    if not parts:
+        return None
+    joined = {person: cells for part in parts for person, cells in part.items()}
+    return zlib.compress(json.dumps(joined, separators=(",", ":")).encode())
+
+
+def read_partition(core: Row) -> Partition | None:
+    """What ``pack_partition`` wrote; None when nothing is known."""
+    packed = core["partition"]
+    if packed is None:
+        return None
+    return {person: tuple(cells) for person, cells in json.loads(zlib.decompress(packed)).items()}
+
+
+def _views(tx: Tx, cores: Sequence[Row]) -> list[Row]:
+    return list(tx.find("view", id=sorted({core["view_id"] for core in cores})))
+
+
+def _signed(tx: Tx, rows: Mapping[str, Any], found: Measured) -> bool:
+    wanted = found.digest()
+    given = tx.find("approval", item_id=rows["item"]["id"], act=SIGN_RISK, state="given")
+    return any(approval["digest"] == wanted for approval in given)
