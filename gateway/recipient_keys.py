@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gateway.accounts import HOUSE
-from gateway.crypt4gh import Crypt4GHError, read_public_key, seal
+from gateway.crypt4gh import Crypt4GHError, accept_reader, read_public_key, seal
 from gateway.env import Actor, Env
 from gateway.errors import BadInput, NotFound
 from gateway.identity.tokens import token_digest
@@ -74,10 +74,10 @@ def own_keys(env: Env, actor: Actor) -> list[dict[str, Any]]:
 def _sealed(env: Env, public_key: str, nonce: bytes) -> bytes:
     sink = io.BytesIO()
     try:
-        reader = read_public_key(public_key.encode())
+        reader = accept_reader(read_public_key(public_key.encode()))
         seal(io.BytesIO(nonce), sink, readers=[reader], session_key=env.random.token(32), random=env.random)
-    except Crypt4GHError:
-        raise BadInput("the encryption key cannot be read; give the text of a Crypt4GH public key file") from None
+    except Crypt4GHError as error:
+        raise BadInput(f"the encryption key cannot be used; give the text of a public key file ({error})") from None
     return sink.getvalue()
 
 

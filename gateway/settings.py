@@ -29,6 +29,12 @@ def default_home() -> Path:
     return Path(base) / "tongguan"
 
 
+def default_session() -> Path:
+    """In the user's configuration directory (XDG base directory specification)."""
+    base = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return Path(base) / "tongguan" / "session.json"
+
+
 class Settings(BaseSettings):
     """All settings with their defaults; ``docs/settings.md`` is made from these descriptions."""
 
@@ -45,6 +51,14 @@ class Settings(BaseSettings):
         default="127.0.0.1", description="Address the server listens on; a demo home allows loopback only"
     )
     port: int = Field(default=8600, ge=1, le=65535, description="Port the server listens on")
+    server: str = Field(
+        default="http://127.0.0.1:8600",
+        pattern=r"^https?://\S+$",
+        description="Gateway that the commands of people talk to, where `tongguan login` named none",
+    )
+    session_file: Path = Field(
+        default_factory=default_session, description="Where `tongguan login` keeps the token, readable by you alone"
+    )
     origin: str = Field(
         default="", pattern=r"^[^\s+]*$", description="Ledger origin of a new home; empty means one is made up for it"
     )
@@ -111,7 +125,7 @@ def settings_page() -> str:
     rows = []
     for name, field in Settings.model_fields.items():
         default = (
-            "the user's data directory"
+            "the user's own directories"
             if field.default_factory
             else f"`{field.default}`"
             if field.default != ""

@@ -109,6 +109,15 @@ class GrantBody(Body):
     signing_key_id: str
 
 
+class LabelBody(Body):
+    """Another label for a view, with the reason."""
+
+    grade: str
+    level: int
+    tier: str
+    reason: str = Field(max_length=400)
+
+
 class ReleaseBody(Body):
     """One view of one item; ``id`` makes the request safe to repeat."""
 

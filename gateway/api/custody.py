@@ -6,9 +6,9 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from gateway import applications, datasets, filings, revocation
+from gateway import applications, datasets, filings, labels, listings, revocation, risk_signing
 from gateway.api.auth import CurrentActor, CurrentEnv
-from gateway.api.bodies import ApplicationBody, ExplainBody, FilingBody, GrantBody, RootBody, WithdrawalBody
+from gateway.api.bodies import ApplicationBody, ExplainBody, FilingBody, GrantBody, LabelBody, RootBody, WithdrawalBody
 from gateway.errors import BadInput
 from policies.facts import Facts
 from policies.vocabulary import Action
@@ -34,6 +34,12 @@ def add_dataset(body: RootBody, env: CurrentEnv, actor: CurrentActor) -> dict[st
     return datasets.show(env, actor, datasets.add(env, actor, body.root))
 
 
+@router.get("/datasets")
+def own_datasets(env: CurrentEnv, actor: CurrentActor) -> list[dict[str, Any]]:
+    """The datasets of my institution, drafts included."""
+    return listings.datasets(env, actor)
+
+
 @router.get("/datasets/{dataset_id}")
 def dataset(dataset_id: str, env: CurrentEnv, actor: CurrentActor) -> dict[str, Any]:
     """One dataset with its views."""
@@ -44,6 +50,24 @@ def dataset(dataset_id: str, env: CurrentEnv, actor: CurrentActor) -> dict[str, 
 def confirm(dataset_id: str, env: CurrentEnv, actor: CurrentActor) -> None:
     """Confirm a draft and its labels."""
     datasets.confirm(env, actor, dataset_id)
+
+
+@router.post("/views/{view_id}/label", status_code=201)
+def label(view_id: str, body: LabelBody, env: CurrentEnv, actor: CurrentActor) -> dict[str, Any]:
+    """Propose another label for a view; a fall needs a recipe and its measured report."""
+    return dict(labels.propose_label(env, actor, view_id, **body.model_dump()))
+
+
+@router.post("/views/{view_id}/label/confirmation", status_code=201)
+def confirm_label(view_id: str, env: CurrentEnv, actor: CurrentActor) -> dict[str, Any]:
+    """Confirm a proposed label; not by who proposed it."""
+    return dict(labels.confirm_label(env, actor, view_id))
+
+
+@router.post("/releases/{release_id}/risk-signature", status_code=201)
+def sign(release_id: str, env: CurrentEnv, actor: CurrentActor) -> dict[str, Any]:
+    """Answer by name for the measured risk of a held release."""
+    return risk_signing.sign_risk(env, actor, release_id)
 
 
 @router.post("/datasets/{dataset_id}/withdrawals", status_code=201)
@@ -63,6 +87,12 @@ def apply(body: ApplicationBody, env: CurrentEnv, actor: CurrentActor) -> dict[s
     shown = applications.show(env, actor, application_id)
     shown["decisions"] = {item["id"]: applications.preview(env, actor, item["id"]) for item in shown["items"]}
     return shown
+
+
+@router.get("/applications")
+def my_applications(env: CurrentEnv, actor: CurrentActor) -> list[dict[str, Any]]:
+    """Applications I made, or that ask for data of my institution."""
+    return listings.applications(env, actor)
 
 
 @router.get("/applications/{application_id}")
@@ -95,6 +125,12 @@ def grant(item_id: str, body: GrantBody, env: CurrentEnv, actor: CurrentActor) -
     return dict(applications.grant(env, actor, item_id, applications.GrantTerms(**body.model_dump())))
 
 
+@router.get("/grants")
+def grants(env: CurrentEnv, actor: CurrentActor) -> list[dict[str, Any]]:
+    """Grants to me, or of data of my institution."""
+    return listings.grants(env, actor)
+
+
 @router.post("/grants/{grant_id}/revocation", status_code=201)
 def revoke(grant_id: str, env: CurrentEnv, actor: CurrentActor) -> dict[str, list[str]]:
     """Revoke a grant; every copy under it dies."""
@@ -105,6 +141,12 @@ def revoke(grant_id: str, env: CurrentEnv, actor: CurrentActor) -> dict[str, lis
 def add_filing(body: FilingBody, env: CurrentEnv, actor: CurrentActor) -> dict[str, str]:
     """Record a filing."""
     return {"id": filings.record_filing(env, actor, filings.NewFiling(**body.model_dump()))}
+
+
+@router.get("/filings")
+def own_filings(env: CurrentEnv, actor: CurrentActor) -> list[dict[str, Any]]:
+    """The filings of my institution."""
+    return listings.filings(env, actor)
 
 
 @router.delete("/filings/{filing_id}", status_code=204)

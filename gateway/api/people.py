@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from fastapi import APIRouter, Response
 
-from gateway import accounts, recipient_keys
+from gateway import accounts, listings, recipient_keys
 from gateway.api.auth import CurrentActor, CurrentEnv
 from gateway.api.bodies import AnswerBody, ChallengeBody, InstitutionBody, PersonBody, RoleBody, SignIn
 
@@ -47,10 +47,22 @@ def me(actor: CurrentActor) -> dict[str, Any]:
     }
 
 
+@router.get("/institutions")
+def institutions(env: CurrentEnv, actor: CurrentActor) -> list[dict[str, Any]]:
+    """The institutions known here, for staff of this house."""
+    return listings.institutions(env, actor)
+
+
 @router.post("/institutions", status_code=201)
 def add_institution(body: InstitutionBody, env: CurrentEnv, actor: CurrentActor) -> dict[str, str]:
     """Propose an institution; a second operator confirms."""
     return {"id": accounts.propose_institution(env, actor, **body.model_dump())}
+
+
+@router.get("/people")
+def everybody(env: CurrentEnv, actor: CurrentActor) -> list[dict[str, Any]]:
+    """People and their roles, for operators."""
+    return listings.people(env, actor)
 
 
 @router.post("/people", status_code=201)

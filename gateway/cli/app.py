@@ -8,13 +8,18 @@ import sys
 import tempfile
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import httpx2
 import typer
 import uvicorn
 
 from gateway.bootstrap import SystemClock, make_home, open_env, read_home
+from gateway.cli import custody, research
+from gateway.cli.founding import found_house
+from gateway.cli.leaks import leakcheck
+from gateway.cli.sealing import crypt4gh
+from gateway.cli.show import AsJson, read_yaml, show
 from gateway.errors import BadInput
 from gateway.logs import configure_logs
 from gateway.settings import Settings, home_is_named, load_settings
@@ -26,15 +31,38 @@ ledger = typer.Typer(no_args_is_help=True, help="Prove and read the ledger.")
 policy = typer.Typer(no_args_is_help=True, help="Ask the law.")
 app.add_typer(ledger, name="ledger")
 app.add_typer(policy, name="policy")
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+for name, group in (
+    ("dataset", custody.dataset),
+    ("consent", custody.consent),
+    ("application", custody.application),
+    ("grant", custody.grant),
+    ("filing", custody.filing),
+    ("institution", custody.institution),
+    ("person", custody.person),
+    ("key", research.key),
+    ("release", research.release),
+    ("crypt4gh", crypt4gh),
+):
+    app.add_typer(group, name=name)
+for verb in (research.login, research.logout, research.catalogue, research.apply, research.files, research.fetch):
+    app.command()(verb)
+app.command()(leakcheck)
 
 
 @app.command()
-def init(demo: Annotated[bool, typer.Option(help="Make a demo home; it can never hold real data.")] = False) -> None:
-    """Make the home: folders, keys, database, ledger. A second run changes nothing."""
+def init(
+    demo: Annotated[bool, typer.Option(help="Make a demo home; it can never hold real data.")] = False,
+    house: Annotated[
+        Path | None, typer.Option(help="First institution and its two operators, as docs/first-day.md shows.")
+    ] = None,
+) -> None:
+    """Make the home: folders, keys, database, ledger, first people. A second run changes nothing."""
     settings = load_settings()
+    body = None if house is None else read_yaml(house)
     home = make_home(settings, demo=demo)
     print(f"home {home.root}\nledger origin {home.origin}")
+    if body is not None:
+        print(found_house(settings, house, body))
 
 
 @app.command()
@@ -102,7 +130,7 @@ def policy_rules(as_json: AsJson = False) -> None:
 
     rules = sorted(load_policy().rules.values(), key=lambda rule: rule.rule)
     rows = [{"rule": r.rule, "effect": r.effect, "title": r.title["en"], "cite": list(r.cite)} for r in rules]
-    _print(rows, [f"{r['rule']:8} {r['effect']:7} {r['title']}" for r in rows], as_json=as_json)
+    show(rows, [f"{r['rule']:8} {r['effect']:7} {r['title']}" for r in rows], as_json=as_json)
 
 
 @policy.command("explain")
@@ -122,7 +150,7 @@ def policy_explain(request: Path, as_json: AsJson = False) -> None:
         raise BadInput(f"{request}: {error}") from None
     answer = load_policy().decide(Action.RECEIVE_RELEASE, facts, at).to_json()
     lines = [answer["decision"], *(f"  {r['rule']} {r['title']['en']}: {r['remedy']['en']}" for r in answer["reasons"])]
-    _print(answer, lines, as_json=as_json)
+    show(answer, lines, as_json=as_json)
     raise typer.Exit(0 if answer["decision"] == "permit" else 1)
 
 
@@ -135,10 +163,6 @@ def schema(name: str) -> None:
     if name not in known:
         raise BadInput(f"no schema {name}; there are: {', '.join(known)}")
     print(json.dumps(known[name](), indent=2, ensure_ascii=False))
-
-
-def _print(body: Any, lines: list[str], *, as_json: bool) -> None:
-    print(json.dumps(body, ensure_ascii=False) if as_json else "\n".join(lines))
 
 
 def _demo_settings() -> Settings:

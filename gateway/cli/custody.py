@@ -1,0 +1,285 @@
+"""Commands of those who hold data: datasets, labels, consents, applications, grants, filings, institutions, people.
+
+Each is one request to the gateway that ``tongguan login`` named, and so enters at the same functions as the API. A file
+given to a command is YAML or JSON; ids are the ones that the lists print.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gateway.cli.session import gateway
+from gateway.cli.show import AsJson, ask_password, decision_lines, read_yaml, show, table
+
+
+def _group(help_: str) -> typer.Typer:
+    return typer.Typer(no_args_is_help=True, help=help_)
+
+
+dataset = _group("Point at a folder, see what it is, store it, label it.")
+consent = _group("What participants permit.")
+application = _group("What researchers ask for, and the answers of stewards.")
+grant = _group("Who may fetch what, until when.")
+filing = _group("Filings with the authorities.")
+institution = _group("Institutions, proposed by one operator and confirmed by another.")
+person = _group("People and their roles, proposed by one operator and confirmed by another.")
+
+
+@dataset.command("scan")
+def scan(folder: Path, as_json: AsJson = False) -> None:
+    """What the files of a folder are, with checksums, proposed labels, tiers and recipes. Stores nothing."""
+    found = gateway().post("/datasets/scan", {"root": str(folder.absolute())})
+    proposals = {entry["path"]: entry for entry in found["proposals"]}
+    rows = [
+        {**entry, **proposals[entry["path"]], "grade": proposals[entry["path"]]["label"]["grade"]}
+        for entry in found["files"]
+    ]
+    columns = ("path", "form", "samples", "grade", "tier", "recipe", "checksum")
+    show(found, table(rows, columns), as_json=as_json)
+
+
+@dataset.command("add")
+def add(folder: Path, as_json: AsJson = False) -> None:
+    """Store the dataset that the folder's manifest.yaml describes; a steward then confirms it."""
+    added = gateway().post("/datasets", {"root": str(folder.absolute())})
+    lines = [f"dataset {added['id']} is a draft; a steward confirms it: tongguan dataset confirm {added['id']}"]
+    show(added, [*lines, *_views(added)], as_json=as_json)
+
+
+@dataset.command("list")
+def datasets(as_json: AsJson = False) -> None:
+    """The datasets of my institution."""
+    rows = gateway().get("/datasets")
+    show(rows, table(rows, ("id", "slug", "state", "participants", "title")), as_json=as_json)
+
+
+@dataset.command("show")
+def dataset_show(dataset_id: str, as_json: AsJson = False) -> None:
+    """One dataset with its views and their labels."""
+    found = gateway().get(f"/datasets/{dataset_id}")
+    lines = [f"{found['slug']}: {found['title']['en']}, {found['state']}, {found['people']} people", *_views(found)]
+    show(found, lines, as_json=as_json)
+
+
+@dataset.command("confirm")
+def dataset_confirm(dataset_id: str) -> None:
+    """Confirm a draft and the labels of its views; not by who added it."""
+    gateway().post(f"/datasets/{dataset_id}/confirmation")
+    print("confirmed")
+
+
+@dataset.command("label")
+def label(
+    view_id: str,
+    grade: Annotated[str | None, typer.Option(help="GB/T 43697 grade: G1 to G4, important, core.")] = None,
+    level: Annotated[int | None, typer.Option(help="GB/T 39725 level, 1 to 5.")] = None,
+    tier: Annotated[str | None, typer.Option(help="open, registered, controlled or enclave.")] = None,
+    reason: Annotated[str, typer.Option(help="Why, in a sentence.")] = "",
+    confirm: Annotated[bool, typer.Option("--confirm", help="Confirm what another person proposed.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Propose another label for a view, or confirm one. A fall needs a recipe and its measured report."""
+    if confirm:
+        found = gateway().post(f"/views/{view_id}/label/confirmation")
+    else:
+        body = {"grade": grade or "", "level": level or 0, "tier": tier or "", "reason": reason}
+        found = gateway().post(f"/views/{view_id}/label", body)
+    label_ = found["label"]
+    line = f"{found['name']}: {label_['grade']}, level {label_['level']}, {found['tier']}, {found['state']}"
+    show(found, [line], as_json=as_json)
+
+
+@consent.command("withdraw")
+def withdraw(dataset_id: str, participant: str, as_json: AsJson = False) -> None:
+    """Take a participant out, by the hospital's own number; every copy that holds them dies."""
+    gone = gateway().post(f"/datasets/{dataset_id}/withdrawals", {"participant": participant})
+    lines = [
+        f"withdrawn; {len(gone['stopped'])} releases stopped, {len(gone['contained_in'])} past releases hold the person"
+    ]
+    lines += [f"  stopped {each['release']}, its successor is {each['successor']}" for each in gone["stopped"]]
+    lines += [f"  held in {each}" for each in gone["contained_in"]]
+    show(gone, lines, as_json=as_json)
+
+
+@application.command("list")
+def applications(as_json: AsJson = False) -> None:
+    """Items I asked for, and items that ask for my institution's data."""
+    rows = gateway().get("/applications")
+    show(rows, table(rows, ("number", "id", "application_id", "state", "submitted_at")), as_json=as_json)
+
+
+@application.command("show")
+def application_show(application_id: str, as_json: AsJson = False) -> None:
+    """One application, and for each item and view what the law says of it now."""
+    server = gateway()
+    found = server.get(f"/applications/{application_id}")
+    found["decisions"] = {item["id"]: server.get(f"/items/{item['id']}/decision") for item in found["items"]}
+    show(found, application_lines(found), as_json=as_json)
+
+
+@application.command("approve")
+def approve(item_id: str, as_json: AsJson = False) -> None:
+    """Approve an item to file; two people of different units, never the applicant."""
+    item = gateway().post(f"/items/{item_id}/approvals")
+    show(item, [f"the item is {item['state']}"], as_json=as_json)
+
+
+@application.command("package")
+def package(item_id: str, as_json: AsJson = False) -> None:
+    """Prepare, measure and freeze what would leave, so that exactly this is filed."""
+    frozen = gateway().post(f"/items/{item_id}/package")
+    lines = [f"package {frozen['digest']}: {frozen['people']} people"]
+    lines += [f"  {file['name']}  {file['bytes']} bytes" for part in frozen["parts"] for file in part["files"]]
+    show(frozen, lines, as_json=as_json)
+
+
+@application.command("grant")
+def issue(
+    item_id: str,
+    valid_from: Annotated[datetime, typer.Option("--from", help="First instant.")],
+    valid_to: Annotated[datetime, typer.Option("--to", help="Last instant.")],
+    releases: Annotated[int, typer.Option(help="How many releases.")],
+    encryption_key: Annotated[str, typer.Option(help="Id of the applicant's encryption key.")],
+    signing_key: Annotated[str, typer.Option(help="Id of the applicant's signing key.")],
+    as_json: AsJson = False,
+) -> None:
+    """Issue the grant once the package is filed. Times without a zone are this machine's."""
+    body = {
+        "valid_from": valid_from.astimezone().isoformat(),
+        "valid_to": valid_to.astimezone().isoformat(),
+        "releases": releases,
+        "encryption_key_id": encryption_key,
+        "signing_key_id": signing_key,
+    }
+    found = gateway().post(f"/items/{item_id}/grant", body)
+    show(found, [f"grant {found['id']} until {found['valid_to']}"], as_json=as_json)
+
+
+@grant.command("list")
+def grants(as_json: AsJson = False) -> None:
+    """Grants to me, or over my institution's data."""
+    rows = gateway().get("/grants")
+    show(rows, table(rows, ("id", "item_id", "state", "valid_from", "valid_to")), as_json=as_json)
+
+
+@grant.command("revoke")
+def revoke(grant_id: str, as_json: AsJson = False) -> None:
+    """End a grant; every copy under it dies within a second."""
+    found = gateway().post(f"/grants/{grant_id}/revocation")
+    show(found, [f"revoked; {len(found['stopped'])} releases stopped"], as_json=as_json)
+
+
+@filing.command("add")
+def filing_add(file: Path, as_json: AsJson = False) -> None:
+    """Record a filing: {kind, number, dataset_id, recipient_id, terms: {accepted_on, ...}}."""
+    found = gateway().post("/filings", read_yaml(file))
+    show(found, [f"filing {found['id']}"], as_json=as_json)
+
+
+@filing.command("list")
+def filings(as_json: AsJson = False) -> None:
+    """The filings of my institution."""
+    rows = gateway().get("/filings")
+    show(rows, table(rows, ("id", "kind", "number", "state", "dataset_id")), as_json=as_json)
+
+
+@filing.command("withdraw")
+def filing_withdraw(filing_id: str) -> None:
+    """Mark a filing as no longer standing."""
+    gateway().delete(f"/filings/{filing_id}")
+    print("withdrawn")
+
+
+@institution.command("add")
+def institution_add(file: Path, as_json: AsJson = False) -> None:
+    """Propose an institution: {name, place, city, kind, control}."""
+    _proposed("institution", gateway().post("/institutions", read_yaml(file)), as_json=as_json)
+
+
+@institution.command("list")
+def institutions(as_json: AsJson = False) -> None:
+    """The institutions known here."""
+    rows = gateway().get("/institutions")
+    show(rows, table(rows, ("id", "name", "place", "city", "kind", "state")), as_json=as_json)
+
+
+@institution.command("confirm")
+def institution_confirm(row_id: str) -> None:
+    """Confirm an institution that another operator proposed."""
+    _confirm("institution", row_id)
+
+
+@person.command("add")
+def person_add(
+    login: str,
+    institution_id: Annotated[str, typer.Option("--institution", help="Id of the institution.")],
+    unit: Annotated[str, typer.Option(help="The unit they work in.")],
+    name: Annotated[str, typer.Option(help="Their name; it stays in this home.")],
+    foreign: Annotated[str, typer.Option(help="Foreign individual: yes, no or unknown.")] = "unknown",
+    identity_document: Annotated[str | None, typer.Option(help="Hashed under a key; never stored.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Propose a person with a local account; their first password is asked for."""
+    password = ask_password(login, twice=True)
+    body = {"login": login, "name": name, "institution_id": institution_id, "unit": unit, "password": password}
+    more = {"foreign_individual": foreign, "identity_document": identity_document}
+    _proposed("person", gateway().post("/people", {**body, **more}), as_json=as_json)
+
+
+@person.command("role")
+def role_add(person_id: str, role: str, unit: Annotated[str, typer.Option()], as_json: AsJson = False) -> None:
+    """Propose a role for a person: researcher, steward, report-filer, custodian, auditor or operator."""
+    _proposed("role", gateway().post("/roles", {"person_id": person_id, "role": role, "unit": unit}), as_json=as_json)
+
+
+@person.command("list")
+def people(as_json: AsJson = False) -> None:
+    """People and their roles."""
+    rows = gateway().get("/people")
+    flat = [{**row, "roles": [role["role"] for role in row["roles"]]} for row in rows]
+    show(rows, table(flat, ("id", "login", "unit", "roles", "state")), as_json=as_json)
+
+
+@person.command("confirm")
+def person_confirm(
+    row_id: str, role: Annotated[bool, typer.Option("--role", help="The id is a role's.")] = False
+) -> None:
+    """Confirm a person, or a role, that another operator proposed."""
+    _confirm("role" if role else "person", row_id)
+
+
+@person.command("end-role")
+def end_role(role_id: str) -> None:
+    """Take a role away; one operator is enough to restrict."""
+    gateway().delete(f"/roles/{role_id}")
+    print("ended")
+
+
+def application_lines(found: dict[str, Any]) -> list[str]:
+    """An application as a person reads it."""
+    shown = found["application"]
+    lines = [f"application {shown['number']} ({shown['id']})"]
+    for item in found["items"]:
+        lines.append(f"item {item['id']}: {item['state']}, {len(item['approvals'])} approvals")
+        for view_id, decision in found["decisions"].get(item["id"], {}).items():
+            first, *rest = decision_lines(decision)
+            lines += [f"view {view_id}: {first}", *rest]
+    return lines
+
+
+def _views(found: dict[str, Any]) -> list[str]:
+    rows = [{**view, "grade": view["label"]["grade"], "level": view["label"]["level"]} for view in found["views"]]
+    return table(rows, ("id", "name", "kind", "tier", "grade", "level", "state"))
+
+
+def _proposed(kind: str, found: dict[str, Any], *, as_json: bool) -> None:
+    show(found, [f"{kind} {found['id']} is proposed; another operator confirms it"], as_json=as_json)
+
+
+def _confirm(kind: str, row_id: str) -> None:
+    gateway().post(f"/confirmations/{kind}/{row_id}")
+    print("confirmed")
