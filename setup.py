@@ -5,16 +5,18 @@
 
 from setuptools import Extension, setup
 
-SOURCES = ("module", "line", "cells")
+FLAGS = ["-O3", "-std=c11"]
+PARTS = ("module", "line", "cells")
 
 setup(
     ext_modules=[
         Extension(
             "deid.native._variants",
-            sources=[f"deid/native/variants_{part}.c" for part in SOURCES],
+            sources=[f"deid/native/variants_{part}.c" for part in PARTS],
             depends=["deid/native/variants.h"],
-            extra_compile_args=["-O3", "-std=c11"],
+            extra_compile_args=FLAGS,
             optional=True,
-        )
+        ),
+        Extension("deid.native._measure", sources=["deid/native/measure.c"], extra_compile_args=FLAGS, optional=True),
     ]
 )

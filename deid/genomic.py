@@ -9,33 +9,55 @@ third-degree kin. It takes the first 20,000 such sites and at most 3,000 people,
 
 from __future__ import annotations
 
-import gzip
 import re
 import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
-from typing import Any, BinaryIO, cast
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from deid import native
+from deid.bgzf import (
+    ContainerError,
+    Incoming,
+    block_groups,
+    gzip_groups,
+    inflate_blocks,
+    is_bgzf,
+    is_gzip,
+    plain_groups,
+)
+from deid.containers import aligned
 from deid.errors import DeidError
 
 THIRD_DEGREE = 0.0442
-MAX_SITES, MAX_PEOPLE, MIN_SHARED = 20_000, 3_000, 100
+MAX_SITES, MAX_PEOPLE, MIN_SHARED, MAX_ALLELE = 20_000, 3_000, 100, 4096
 _AUTOSOME = re.compile(rb"(?:chr)?(?:[1-9]|1[0-9]|2[0-2])\Z")
 _DIPLOID = {b"0/0": 0, b"0/1": 1, b"1/0": 1, b"1/1": 2}
 Matrix = npt.NDArray[np.float32]
+Places: TypeAlias = npt.NDArray[np.int64]
 
 
 @dataclass(slots=True)
 class _Seen:
-    people: list[bytes] = field(default_factory=list)
+    """What has been counted so far; ``dosage`` holds one row of ALT counts for each site that kinship is judged on."""
+
+    people: list[bytes]
+    dosage: npt.NDArray[np.int8]
+    singles: npt.NDArray[np.int64]
+    private: npt.NDArray[np.int64]
     records: int = 0
-    singletons: Counter[int] = field(default_factory=Counter)
-    private: Counter[int] = field(default_factory=Counter)
-    sites: list[npt.NDArray[np.int8]] = field(default_factory=list)
+    sites: int = 0
+
+    @classmethod
+    def of(cls, people: list[bytes]) -> _Seen:
+        count = len(people)
+        rows = MAX_SITES if 2 <= count <= MAX_PEOPLE else 0
+        return cls(people, np.empty((rows, count), np.int8), np.zeros(count, np.int64), np.zeros(count, np.int64))
 
 
 def assess_variants(released: BinaryIO, *, declared: Collection[frozenset[str]] = ()) -> dict[str, Any]:
@@ -43,51 +65,70 @@ def assess_variants(released: BinaryIO, *, declared: Collection[frozenset[str]] 
 
     Raises DeidError when the file is not a readable VCF (plain or gzip).
     """
-    seen = _Seen()
     try:
-        for line in _lines(released):
-            _take(line, seen)
-    except (OSError, EOFError, zlib.error, ValueError, IndexError):
+        seen = _count_all(aligned(_texts(released)))
+    except (OSError, EOFError, zlib.error, ValueError, IndexError, ContainerError):
         raise DeidError("released VCF: cannot be read, so its risk is unknown", code="assess_unreadable") from None
     found: dict[str, Any] = {
         "records": seen.records,
         "participants": len(seen.people),
-        "singletons_per_participant_max": max(seen.singletons.values(), default=0),
-        "private_alleles_per_participant_max": max(seen.private.values(), default=0),
+        "singletons_per_participant_max": int(seen.singles.max(initial=0)),
+        "private_alleles_per_participant_max": int(seen.private.max(initial=0)),
     }
-    if 2 <= len(seen.people) <= MAX_PEOPLE and len(seen.sites) >= MIN_SHARED:
+    if seen.sites >= MIN_SHARED:
         found |= _kin(seen, declared)
     return found
 
 
-def _lines(released: BinaryIO) -> Iterator[bytes]:
-    head = released.read(2)
-    rest = _Prefixed(head, released)
-    if head == b"\x1f\x8b":
-        with gzip.GzipFile(fileobj=cast("BinaryIO", rest)) as lines:
-            yield from lines
+def _texts(released: BinaryIO) -> Iterator[bytes]:
+    """The text in large pieces, whatever it is packed in."""
+    incoming = Incoming(released)
+    start = incoming.peek(18)
+    if is_bgzf(start):
+        for group in block_groups(incoming):
+            yield inflate_blocks(group)
+    elif is_gzip(start):
+        yield from gzip_groups(incoming)
     else:
-        data = head + released.read()
-        yield from data.splitlines(keepends=True)
+        yield from plain_groups(incoming)
 
 
-class _Prefixed:
-    """A stream with the bytes already read put back, so that a pipe can be sniffed."""
+def _count_all(blocks: Iterator[bytes]) -> _Seen:
+    header = b""
+    for block in blocks:
+        header += block
+        found = re.search(rb"^[^#]", header, re.MULTILINE)
+        if found:
+            seen = _Seen.of(_people(header[: found.start()]))
+            for records in chain([header[found.start() :]], blocks):
+                count_block(records, seen)
+            return seen
+    return _Seen.of(_people(header))
 
-    def __init__(self, head: bytes, rest: BinaryIO) -> None:
-        self._head, self._rest = head, rest
 
-    def read(self, size: int = -1) -> bytes:
-        head, self._head = self._head, b""
-        return head + self._rest.read(size if size < 0 else max(size - len(head), 0))
+def _people(header: bytes) -> list[bytes]:
+    columns = [line for line in header.splitlines() if line.startswith(b"#CHROM\t")]
+    return columns[-1].split(b"\t")[9:] if columns else []
+
+
+def count_block(block: bytes, seen: _Seen) -> None:
+    """Count whole record lines. Raises ValueError for a line that does not hold together."""
+    if not native.has_measure:
+        count_block_in_python(block, seen)
+        return
+    records, seen.sites = native._measure.genotypes(block, seen.singles, seen.private, seen.dosage, seen.sites)
+    seen.records += records
+
+
+def count_block_in_python(block: bytes, seen: _Seen) -> None:
+    """The kernel's twin."""
+    for line in block.split(b"\n"):
+        if line:
+            _take(line.removesuffix(b"\r"), seen)
 
 
 def _take(line: bytes, seen: _Seen) -> None:
-    if line.startswith(b"#"):
-        if line.startswith(b"#CHROM\t"):
-            seen.people = line.rstrip(b"\r\n").split(b"\t")[9:]
-        return
-    cells = line.rstrip(b"\r\n").split(b"\t")
+    cells = line.split(b"\t")
     if len(cells) < 8 or (seen.people and len(cells) != 9 + len(seen.people)):
         raise ValueError
     seen.records += 1
@@ -95,38 +136,62 @@ def _take(line: bytes, seen: _Seen) -> None:
         return
     calls = [cell.split(b":", 1)[0].replace(b"|", b"/") for cell in cells[9:]]
     _count(calls, seen)
-    if b"," not in cells[4] and _AUTOSOME.match(cells[0]) and len(seen.sites) < MAX_SITES:
+    if b"," not in cells[4] and _AUTOSOME.match(cells[0]) and seen.sites < len(seen.dosage):
         dosage = np.fromiter((_DIPLOID.get(call, -1) for call in calls), np.int8, len(calls))
-        if (dosage == 1).any():
-            seen.sites.append(dosage)
+        seen.dosage[seen.sites] = dosage
+        seen.sites += bool((dosage == 1).any())
 
 
 def _count(calls: list[bytes], seen: _Seen) -> None:
-    copies: dict[bytes, Counter[int]] = {}
+    copies: dict[int, Counter[int]] = {}
     for person, call in enumerate(calls):
         if call == b"0/0":
             continue
         for allele in call.split(b"/"):
-            if allele not in (b"0", b"."):
-                copies.setdefault(allele, Counter())[person] += 1
+            if allele != b"." and not allele.isdigit():
+                raise ValueError
+            number = 0 if allele == b"." else int(allele)
+            if number > MAX_ALLELE:
+                raise ValueError
+            if number:
+                copies.setdefault(number, Counter())[person] += 1
     for holders in copies.values():
         if len(holders) == 1:
             (person, count) = next(iter(holders.items()))
             seen.private[person] += 1
-            seen.singletons[person] += count == 1
+            seen.singles[person] += count == 1
 
 
 def _kin(seen: _Seen, declared: Collection[frozenset[str]]) -> dict[str, int]:
-    kinship = king_robust(np.stack(seen.sites, axis=1))
-    first, second = np.nonzero(np.triu(kinship > THIRD_DEGREE, 1))
+    first, second = close_pairs(seen.dosage[: seen.sites])
     names = [name.decode("utf-8", "replace") for name in seen.people]
     pairs = [frozenset((names[a], names[b])) for a, b in zip(first.tolist(), second.tolist(), strict=True)]
     known = set(declared)
     return {
         "kinship_pairs": len(pairs),
         "kinship_undeclared": sum(pair not in known for pair in pairs),
-        "kinship_sites": len(seen.sites),
+        "kinship_sites": seen.sites,
     }
+
+
+def close_pairs(sites: npt.NDArray[np.int8]) -> tuple[Places, Places]:
+    """Pairs above third-degree kin from ALT counts (sites x people; -1 is missing): their first and second people."""
+    if not native.has_measure:
+        kinship = king_robust(sites.T)
+        first, second = np.nonzero(np.triu(kinship > THIRD_DEGREE, 1))
+        return first.astype(np.int64), second.astype(np.int64)
+    planes = np.stack([_bits(sites == 1), _bits(sites == 0), _bits(sites == 2), _bits(sites >= 0)], axis=1)
+    people, words = sites.shape[1], planes.shape[2] // 8
+    packed = np.ascontiguousarray(planes)
+    found = native._measure.kin(packed, people, words, MIN_SHARED, THIRD_DEGREE)
+    pairs = np.frombuffer(found, np.int64).reshape(-1, 2)
+    return pairs[:, 0], pairs[:, 1]
+
+
+def _bits(plane: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
+    """One row of bits for each person, padded to whole words of 64."""
+    rows = np.packbits(plane.T, axis=1)
+    return np.pad(rows, ((0, 0), (0, -rows.shape[1] % 8)))
 
 
 def king_robust(dosage: npt.NDArray[np.int8]) -> Matrix:

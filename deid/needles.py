@@ -15,11 +15,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+from deid import native
 
 SHORT, SHORT_DIGITS, BODY_DIGITS = 4, 6, 8
 _GROUPS = ((11, 1 << 30, 8, 4), (7, 11, 4, 4), (5, 7, 4, 2), (4, 5, 4, 1))  # least, below, width, stride
@@ -122,6 +124,8 @@ class _Index:
         self.sorted = np.array(sorted(self.at), self.kind)
         self.table = np.zeros(1 << bits, np.bool_)
         self.table[self._hash(self.sorted)] = True
+        # For the kernel: a bit for a byte, so that the table stays in the cache.
+        self.bits, self.wide = np.packbits(self.table, bitorder="little"), self.sorted.astype(np.uint64)
 
     def _hash(self, windows: Windows) -> Windows:
         mixed: Windows = (windows * self.multiplier) >> self.shift
@@ -131,6 +135,22 @@ class _Index:
         hits: list[Hit] = []
         if not self.at:
             return hits
+        for place, window in self._places(low):
+            hits += self._compare(low, place, window)
+        return hits
+
+    def _places(self, low: bytes) -> list[tuple[int, int]]:
+        """Where a window is one of ours, and which; every multiple of the stride is looked at."""
+        if native.has_measure:
+            found = native._measure.windows(
+                low, self.width, self.stride, int(self.shift), int(self.multiplier), self.bits, self.wide
+            )
+            places = np.frombuffer(found, np.int64).tolist()
+            return [(at, int.from_bytes(low[at : at + self.width], "little")) for at in places]
+        return sorted(self._places_in_python(low))
+
+    def _places_in_python(self, low: bytes) -> Iterator[tuple[int, int]]:
+        """The kernel's twin."""
         for shift in range(0, self.width, self.stride):
             count = (len(low) - shift) // self.width
             if count <= 0:
@@ -141,9 +161,8 @@ class _Index:
             likely = windows[places]
             nearest = np.minimum(np.searchsorted(self.sorted, likely), len(self.sorted) - 1)
             places = places[self.sorted[nearest] == likely]
-            for place, window in zip(places.tolist(), windows[places].tolist(), strict=True):
-                hits += self._compare(low, place * self.width + shift, window)
-        return hits
+            starts = (places * self.width + shift).tolist()
+            yield from zip(starts, windows[places].tolist(), strict=True)
 
     def _compare(self, low: bytes, place: int, window: int) -> list[Hit]:
         found = []

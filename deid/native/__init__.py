@@ -1,7 +1,7 @@
-"""Compiled kernels, each with a plain-Python twin that writes the same bytes.
+"""Compiled kernels, each with a plain-Python twin that writes the same bytes or finds the same things.
 
-They are optional: where the package was installed without a compiler, ``has_variants`` is false and the twin is used.
-A kernel gets bytes and gives bytes; it knows no file, no network, no clock and no key.
+They are optional: where the package was installed without a compiler, ``has_variants`` and ``has_measure`` are false
+and the twins are used. A kernel gets bytes and gives bytes; it knows no file, no network, no clock and no key.
 """
 
 from __future__ import annotations
@@ -12,5 +12,11 @@ except ImportError:  # installed without a compiler; the twin does the work
     has_variants = False
 else:
     has_variants = True
+try:
+    from deid.native import _measure
+except ImportError:
+    has_measure = False
+else:
+    has_measure = True
 
-__all__ = ["_variants", "has_variants"]
+__all__ = ["_measure", "_variants", "has_measure", "has_variants"]

@@ -29,7 +29,8 @@ import numpy as np
 from gateway import filings, handover, release
 from gateway.bootstrap import open_env
 from gateway.crypt4gh import generate_keypair, open_sealed, seal
-from tests.world import CONSENT, MANIFEST, Random, World, make_world, vcf_text
+from tests.bench.vcf import write_source
+from tests.world import CONSENT, MANIFEST, Random, World, make_world
 
 STEPS = {
     "before-requested": "decide",
@@ -44,8 +45,8 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--people", type=int, default=2000)
-    parser.add_argument("--sites", type=int, default=8000)
+    parser.add_argument("--people", type=int, default=1000)
+    parser.add_argument("--sites", type=int, default=40000)
     parser.add_argument("--runs", type=int, default=3)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -159,14 +160,13 @@ def _not_ours(world: World, plain: bytes, sealed: bytes) -> dict[str, float]:
 
 
 def _source(folder: Path, people: int, sites: int) -> Path:
+    """The cohort of the VCF benchmark, with sheet, consents and manifest."""
     folder.mkdir(parents=True)
-    names = [f"HOSP{n:05d}" for n in range(people)]
-    text = vcf_text([f"S_{name}" for name in names], np.random.default_rng(1), sites=sites)
-    (folder / "cohort.vcf.gz").write_bytes(bgzip(text))
-    rows = [f"S_{name},{name},cohort.vcf.gz" for name in names]
+    names = write_source(folder / "cohort.vcf.gz", samples=people, sites=sites, rich=True)
+    rows = [f"{name},P-{name},cohort.vcf.gz" for name in names]
     (folder / "samples.csv").write_text("\n".join(["sample,participant,file", *rows, ""]))
     columns = ["participant", "birth_date", *CONSENT]
-    lines = [",".join([name, "1970-03-04", *CONSENT.values()]) for name in names]
+    lines = [",".join([f"P-{name}", "1970-03-04", *CONSENT.values()]) for name in names]
     (folder / "consent.csv").write_text("\n".join([",".join(columns), *lines, ""]))
     manifest = MANIFEST.replace("cohort.vcf", "cohort.vcf.gz").replace("participants: 40", f"participants: {people}")
     (folder / "manifest.yaml").write_text(manifest)
