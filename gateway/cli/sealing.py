@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import secrets
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from gateway.bootstrap import SystemRandomness
 from gateway.crypt4gh import (
     Crypt4GHError,
     accept_reader,
@@ -27,20 +27,12 @@ Passphrase = Annotated[str | None, typer.Option(help="Of the private key.", hide
 CHUNK = 1 << 20
 
 
-class _System:
-    """The operating system's randomness."""
-
-    def token(self, size: int) -> bytes:
-        """``size`` random bytes."""
-        return secrets.token_bytes(size)
-
-
 @crypt4gh.command("keygen")
 def keygen(name: Path, passphrase: Passphrase = None) -> None:
     """Make NAME.sec, which only you can read, and NAME.pub, which you register."""
-    private, public = generate_keypair(_System())
+    private, public = generate_keypair(SystemRandomness())
     locked = passphrase.encode() if passphrase else None
-    _create(name.with_suffix(".sec"), write_private_key(private, passphrase=locked, random=_System()), 0o600)
+    _create(name.with_suffix(".sec"), write_private_key(private, passphrase=locked, random=SystemRandomness()), 0o600)
     _create(name.with_suffix(".pub"), write_public_key(public), 0o644)
     print(f"{name.with_suffix('.sec')}\n{name.with_suffix('.pub')}")
 
@@ -53,7 +45,7 @@ def encrypt(source: Path, out: Path, recipient: Annotated[list[Path], typer.Opti
     except Crypt4GHError as error:
         raise BadInput(str(error)) from None
     with _opened(source) as plain, _Finished(out) as sink:
-        seal(plain, sink, readers=readers, session_key=secrets.token_bytes(32), random=_System())
+        seal(plain, sink, readers=readers, session_key=SystemRandomness().token(32), random=SystemRandomness())
     print(out)
 
 
