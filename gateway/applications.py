@@ -80,16 +80,15 @@ def show(env: Env, actor: Actor, application_id: str) -> dict[str, Any]:
         if application is None or not _may_see(actor, application, items):
             raise NotFound("application")
         return {
-            "application": _public(application),
-            "items": [_public(item) | {"approvals": _approvals(tx, item["id"])} for item in items],
+            "application": _shown("application", application),
+            "items": [_shown("item", item) | {"approvals": _approvals(tx, item["id"])} for item in items],
         }
 
     return env.uow.read(work)
 
 
 def preview(env: Env, actor: Actor, item_id: str) -> dict[str, dict[str, Any]]:
-    """For each view of an item: the decision as it stands now, in the shape of ``policy explain``. Nothing is
-    recorded."""
+    """Each view's decision as it stands now, in the shape of ``policy explain``; nothing is recorded."""
     env.ledger.sync()
     log = env.ledger.facts()
 
@@ -135,7 +134,7 @@ def approve(env: Env, actor: Actor, item_id: str) -> Row:
             put_fact(tx, env, "item", item_id, columns={"state": "approved-to-file"})
         found = tx.get("item", item_id)
         assert found is not None  # noqa: S101  read three lines above in the same transaction
-        return _public(found)
+        return _shown("item", found)
 
     return env.uow.run(work)
 
@@ -166,7 +165,7 @@ def freeze_package(env: Env, actor: Actor, item_id: str) -> Row:
             tx, env, "package", package_id, custodian_id=item["custodian_id"], scope=item_id, columns=columns
         )
         put_fact(tx, env, "item", item_id, columns={"package_id": package_id, "state": "filing"})
-        return _public(package)
+        return _shown("package", package)
 
     return env.uow.run(work)
 
@@ -215,7 +214,7 @@ def grant(env: Env, actor: Actor, item_id: str, terms: GrantTerms) -> Row:
             tx, env, "access_grant", grant_id, custodian_id=item["custodian_id"], scope=item_id, columns=columns
         )
         put_fact(tx, env, "item", item_id, columns={"state": "granted"})
-        return _public(row)
+        return _shown("access_grant", row)
 
     return env.uow.run(work)
 
@@ -318,5 +317,26 @@ def _approvals(tx: Tx, item_id: str) -> list[dict[str, Any]]:
     return [{key: row[key] for key in ("unit", "act", "given_at", "digest")} for row in rows]
 
 
-def _public(row: Row) -> dict[str, Any]:
-    return {key: value for key, value in row.items() if key not in {"salt", "leaf_hash"}}
+SHOWN = {
+    "application": (
+        "id",
+        "number",
+        "applicant_id",
+        "institution_id",
+        "project_id",
+        "purpose",
+        "evidence",
+        "submitted_at",
+    ),
+    "item": ("id", "custodian_id", "application_id", "dataset_id", "views", "package_id", "state"),
+    "package": ("id", "item_id", "parts", "digest", "people", "frozen_at"),
+    "access_grant": (
+        *("id", "custodian_id", "item_id", "application_id", "dataset_id", "project_id", "recipient_id", "person_id"),
+        *("encryption_key_id", "signing_key_id", "quotas", "valid_from", "valid_to", "granted_by", "state"),
+    ),
+}
+"""What of a row is answered: a list of what may be seen, so that a new column is not seen until somebody adds it."""
+
+
+def _shown(table: str, row: Row) -> dict[str, Any]:
+    return {key: row[key] for key in SHOWN[table]}

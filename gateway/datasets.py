@@ -58,6 +58,11 @@ def add(env: Env, actor: Actor, root: str) -> str:
     """Store the dataset described by ``root``/manifest.yaml in state ``draft``; its id."""
     require(actor, "custodian")
     source = read_source(env, root)
+    if env.demo and source.manifest.get("synthetic") is not True:
+        raise BadInput(
+            f"{MANIFEST}: this is a demo home and takes made-up data only: say synthetic: true of such data; "
+            "real data needs a home of its own (tongguan init)"
+        )
     people = _people(env, actor, source)
     dataset_id = env.new_id()
 

@@ -17,10 +17,8 @@ from gateway.canonical import digest
 from gateway.counters import known_people
 from gateway.env import Env
 from gateway.errors import NotFound
-from gateway.events import EventDraft, participant_root
 from gateway.measured import risk_facts
 from gateway.ports import Row, Tx
-from gateway.record import draft
 from gateway.times import legal_day, parse
 from policies.consent import Permitted, Use, permitted
 from policies.counting import controlled_from_outside, party_class
@@ -118,77 +116,6 @@ def approval_digest(tx: Tx, item: Row, application: Row) -> str:
             "views": item["views"],
         }
     )
-
-
-def opening_event(tx: Tx, env: Env, evidence: Evidence, row: Row, decision: Decision) -> EventDraft:
-    """The outbound-provision event (对外提供或开放使用) of a permitted release; its fields follow the catalogue,
-    section 12."""
-    copy = tx.get("copy", row["copy_id"])
-    if copy is None:
-        raise NotFound("copy")
-    rows, salt = evidence.rows, env.random.token(16)
-    public = {
-        **_common(evidence, row, decision),
-        "view_identity": row["core_view_id"],
-        "copy": copy["id"],
-        "grant": evidence.grant_id,
-        "passed": list(decision.passed),
-        "obligations": [owed["rule"] for owed in decision.obligations],
-        "permitted_root": participant_root(evidence.permitted.ids, salt).hex(),
-        "provision_type": "provide",
-        "channel": "network",
-        "files": [entry["etag"] for entry in copy["files"]],
-        "key_versions": {"custodian": copy["files"][0]["key_version"] if copy["files"] else 0},
-        "witnessed": False,
-        "address_learnt": "demo" if env.demo else "declared",
-    }
-    personal = {
-        "recipient": rows["application"]["institution_id"],
-        "person": row["requester_id"],
-        "party_class": evidence.facts.recipient.party_class,
-        "purpose": rows["application"]["purpose"],
-        "people": len(evidence.permitted.ids),
-        "people_cumulative": evidence.facts.counts.exome_genome_people,
-        "filings": [{"kind": f["kind"], "number": f["number"]} for f in rows["filings"]],
-        "owner": rows["dataset"]["owner_id"],
-        "responsible_person": rows["dataset"]["responsible_person"],
-        "label": rows["view"]["label"],
-        "consent_scope": evidence.permitted.digest,
-        "volume": sum(entry["size"] for entry in copy["files"]),
-        "place_of_access": row["place_of_access"],
-        "permitted_salt": salt.hex(),
-    }
-    return draft(
-        env, kind="open", type="release.open", custodian_id=row["custodian_id"], public=public, personal=personal
-    )
-
-
-def refusal_event(env: Env, evidence: Evidence, row: Row, decision: Decision) -> EventDraft:
-    """A hold or deny, with every rule that failed."""
-    public = {
-        **_common(evidence, row, decision),
-        "outcome": str(decision.effect),
-        "rules": [reason["rule"] for reason in decision.reasons],
-    }
-    personal = {
-        "recipient": evidence.rows["application"]["institution_id"],
-        "person": row["requester_id"],
-        "purpose": evidence.rows["application"]["purpose"],
-    }
-    return draft(
-        env, kind="refuse", type="release.refuse", custodian_id=row["custodian_id"], public=public, personal=personal
-    )
-
-
-def _common(evidence: Evidence, row: Row, decision: Decision) -> dict[str, Any]:
-    return {
-        "release": row["id"],
-        "dataset": row["dataset_id"],
-        "view": row["view_id"],
-        "policy_version": decision.policy_version,
-        "facts_digest": evidence.facts.digest(),
-        "tier": evidence.rows["view"]["tier"],
-    }
 
 
 def release_rows(tx: Tx, row: Row) -> dict[str, Any]:

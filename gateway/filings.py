@@ -1,5 +1,4 @@
-"""Filings with the authorities, recorded by the owner's report filer: checked data, never a free text that
-opens a door.
+"""Filings with the authorities, recorded by the owner's report filer: checked data; free text opens no door.
 
 Numbers are opaque strings (BKP-05). A filing is a fact; whether it is in effect, for this recipient, for this
 package and

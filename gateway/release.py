@@ -20,7 +20,8 @@ from typing import Any
 
 from gateway.env import Actor, Env, FactsOfLog
 from gateway.errors import BadInput, Conflict, LedgerUnavailable, NotFound, Unavailable
-from gateway.evidence import Evidence, decide_release, gather, opening_event, refusal_event
+from gateway.evidence import Evidence, decide_release, gather
+from gateway.outbound import opening_event, refusal_event
 from gateway.ports import Row, Tx
 from gateway.record import FactsPending, append_event, check_clock, check_facts
 from gateway.reservations import count_reservations, drop_reservations, reserve
@@ -124,8 +125,7 @@ def _seal(env: Env, row: Row) -> None:
 
 
 def _record(env: Env, row: Row) -> None:
-    """sealed -> recorded | requested | refused: epochs, leaves and decision are read again in the writing
-    transaction."""
+    """sealed -> recorded | requested | refused: all is read and decided again in the transaction that writes."""
     env.reached("between-seal-and-record")
 
     def permitted(tx: Tx, evidence: Evidence, decision: Decision) -> None:
@@ -163,8 +163,7 @@ STEPS: dict[str, Callable[[Env, Row], None]] = {
 
 
 def _hold_for_source(env: Env, row: Row, error: BadInput) -> None:
-    """A source that cannot be read or has changed is an unknown, and unknown holds (GW-03); recorded like any
-    refusal."""
+    """A source that cannot be read or has changed is unknown, and unknown holds (GW-03), recorded as any refusal."""
 
     def impossible(_tx: Tx, _evidence: Evidence, _decision: Decision) -> None:
         raise Conflict("an unreadable source was permitted")

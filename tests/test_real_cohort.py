@@ -1,12 +1,14 @@
 """Steps 2 to 5 and 8 of the story over the 1000 Genomes files, as a pretend hospital cohort of 1,126 people.
 
 The recipient's side uses tools that are not ours: the crypt4gh package's command opens the files, bcftools (through
-pysam) reads them; samples, sites, alleles and counts are compared with a computation of its own over the source text.
+pysam) reads the variants and DuckDB the table; samples, sites, alleles, counts, columns and every row are compared with
+a computation of its own over the source text. The genomes are real; what the table says of the people is made up.
 """
 
 from __future__ import annotations
 
 import gzip
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pysam
 import pysam.bcftools
 import pytest
@@ -25,6 +28,7 @@ from gateway.verifier.verify import verify_log
 from tests.world import CONSENT, MANIFEST, Random, World, _csv, make_world
 
 LEAST = 5
+DISTRICTS = ["深圳市南山区", "深圳市福田区", "广州市天河区", "珠海市香洲区"]
 CHROMOSOMES = [*(str(n) for n in range(1, 23)), "X"]
 
 
@@ -41,11 +45,34 @@ def source_of(shared: Path, folder: Path, names: list[str]) -> Path:
         for i, n in enumerate(names)
     ]
     _csv(folder / "consent.csv", consents)
+    _csv(folder / "phenotype.csv", [made_up(i, name) for i, name in enumerate(names)])
     head = MANIFEST.split("files:")[0].replace("dataset: tiny", "dataset: pretend")
     files = "\n".join(f"  - {{path: {path}, kind: vcf}}" for path in paths)
-    view = f"  - {{name: variants, kind: vcf, recipe: cohort-vcf-controlled, tier: controlled, files: [{', '.join(paths)}]}}"
-    (folder / "manifest.yaml").write_text(f"{head}files:\n{files}\nviews:\n{view}\n", "utf-8")
+    text = f"{head}files:\n{files}\n  - {{path: phenotype.csv, kind: table}}\nviews:\n"
+    for view, kind, recipe, held in (
+        ("variants", "vcf", "cohort-vcf-controlled", ", ".join(paths)),
+        ("phenotypes", "table", "phenotype-controlled", "phenotype.csv"),
+    ):
+        text += f"  - {{name: {view}, kind: {kind}, recipe: {recipe}, tier: controlled, files: [{held}]}}\n"
+    (folder / "manifest.yaml").write_text(text, "utf-8")
     return folder
+
+
+def made_up(number: int, name: str) -> dict[str, str]:
+    """What the pretend hospital knows of a person; identity numbers of no region, telephones of no range."""
+    return {
+        "participant_id": f"P-{name}",
+        "name": "李王张刘陈"[number % 5] + "娜伟芳敏静"[number // 5 % 5],
+        "id_number": f"990000{1950 + number % 30}0101{number:04d}",
+        "phone": f"154{number:08d}",
+        "birth_date": f"{1950 + number * 7 % 30}-{number % 12 + 1:02d}-{number % 28 + 1:02d}",
+        "sex": "男女"[number * 3 % 7 % 2],
+        "district": DISTRICTS[number * 5 % 11 % 4],
+        "diagnosis": ["I45.6", "I45.8", "I47.2", "I49.0"][number * 11 % 13 % 4],
+        "bmi": f"{18 + number * 37 % 150 / 10:.1f}",
+        "visit_date": f"2024-{number % 12 + 1:02d}-11",
+        "notes": f"复诊，电话154{number:08d}",
+    }
 
 
 def expected(path: Path, permitted: set[str], mask: list[tuple[str, int, int]]) -> dict[tuple[str, int], Counter[str]]:
@@ -93,12 +120,13 @@ def test_the_real_cohort_leaves_by_law_and_is_what_it_should_be(
     shared_data: Path, names: list[str], tmp_path: Path
 ) -> None:
     world = make_world(tmp_path, source=source_of(shared_data, tmp_path / "source", names))
-    item = world.apply()
+    item = world.apply(views=("variants", "phenotypes"))
     for steward in ("steward", "other.steward"):
         applications.approve(world.env, world.people[steward], item)
     package = applications.freeze_package(world.env, world.people["steward"], item)
     permitted = {name for i, name in enumerate(names) if i % 10}
     assert package["people"] == len(permitted) == 1013
+    sources = [made_up(i, name) for i, name in enumerate(names) if name in permitted]
     world.file("researcher", package)
     _grant(world, item)
     held = world.release(item)
@@ -111,10 +139,13 @@ def test_the_real_cohort_leaves_by_law_and_is_what_it_should_be(
     released = world.release(item)
     assert released["state"] == "available"
     _compare(world, released, shared_data, permitted, tmp_path)
+    table = world.release(item, "phenotypes")
+    assert table["state"] == "available"
+    _compare_table(world, table, sources, tmp_path)
     answer = revocation.withdraw_participant(
         world.env, world.people["custodian"], dataset_id=world.ids["dataset"], source_id=f"P-{names[1]}"
     )
-    assert answer["contained_in"] == [released["id"]]
+    assert sorted(answer["contained_in"]) == sorted([released["id"], table["id"]])
     world.env.ledger.sync()
     assert verify_log(world.settings.home / "ledger", key=None).state == "proven"
 
@@ -131,10 +162,47 @@ def _grant(world: World, item: str) -> None:
     applications.grant(world.env, world.people["steward"], item, terms)
 
 
-def _compare(world: World, released: dict[str, Any], shared: Path, permitted: set[str], room: Path) -> None:
+def _compare_table(world: World, released: dict[str, Any], sources: list[dict[str, str]], room: Path) -> None:
+    (entry,) = world.row("copy", released["copy_id"])["files"]
+    plain = room / "got.parquet"
+    _opened_by_the_package(world, entry["stored"], _key(world, room), plain)
+    duck = duckdb.connect(config={"threads": 1})
+    got = duck.read_parquet(str(plain))
+    assert got.columns == ["participant_id", "birth_date", "sex", "district", "diagnosis", "bmi"]
+    rows = got.fetchall()
+    assert len({row[0] for row in rows}) == len(rows)
+    assert all(re.fullmatch("P[0-9A-Z]{20}", row[0]) for row in rows)
+    decade, width = rows[0][1], rows[0][5]
+    assert (decade[-4:], decade[-5]) == (f"{int(decade[:4]) + 9}", "-"), "the level the search chose: decades of birth"
+    assert int(width[4:6]) - int(width[1:3]) == 5, "and intervals of 5 of the body mass index"
+    _csv(room / "permitted.csv", sources)
+    assert Counter(row[1:] for row in rows) == Counter(duck.execute(CLASSES, [str(room / "permitted.csv")]).fetchall())
+    assert len(sources) * 0.95 <= len(rows) < len(sources), "suppressed: at most one in twenty, here at least one"
+
+
+CLASSES = """
+    with source as (
+        select (birth_date[:3] || '0-' || birth_date[:3] || '9') as birth_date, sex, district,
+            diagnosis[:3] as diagnosis, floor(round_even(cast(bmi as decimal(4, 1)), 0) / 5)::int * 5 as low
+        from read_csv(?, all_varchar = true)
+    )
+    select birth_date, sex, district, diagnosis, '[' || low || ',' || low + 5 || ')' from source
+    window wide as (partition by birth_date, sex, district, low)
+    qualify count(*) over wide >= 6 and list_unique(list(diagnosis) over wide) >= 2
+"""
+"""What may stand in the released table: classes of at least 6 people with at least 2 diagnoses (the recipe's models)."""
+
+
+def _key(world: World, room: Path) -> Path:
     key = room / "researcher.sec"
-    key.write_bytes(write_private_key(world.private["researcher"], random=Random()))
-    key.chmod(0o600)
+    if not key.exists():
+        key.write_bytes(write_private_key(world.private["researcher"], random=Random()))
+        key.chmod(0o600)
+    return key
+
+
+def _compare(world: World, released: dict[str, Any], shared: Path, permitted: set[str], room: Path) -> None:
+    key = _key(world, room)
     files = world.row("copy", released["copy_id"])["files"]
     assert len(files) == 23
     samples: set[tuple[str, ...]] = set()

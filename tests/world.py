@@ -279,6 +279,7 @@ hgr: {category: WGS, subtype: C1.3}
 population: {participants: 40, region_flag: 'no', pedigree_flag: 'no', reviewer_flag: 'no', minors: false}
 secret: 'no'
 important: 'no'
+synthetic: true
 samples: samples.csv
 data_use: [DS, NCU]
 diseases: [I]

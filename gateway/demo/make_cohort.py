@@ -311,6 +311,7 @@ hgr: {{category: WGS, subtype: C1.3}}
 population: {{participants: {people}, region_flag: 'no', pedigree_flag: 'no', reviewer_flag: 'no', minors: true}}
 secret: 'no'
 important: 'no'
+synthetic: true
 samples: samples.csv
 data_use: [DS, NCU]
 diseases: [I]

@@ -46,6 +46,8 @@ CASES: list[tuple[str, Callable[[Path], None], str]] = [
     ("a bad date", edit("consent.csv", "2025-01-02", "2.1.2025"), "consent.csv: row 2, column signed_on"),
     ("an unknown recipe", edit("manifest.yaml", "cohort-vcf-controlled", "made-up"), "made-up"),
     ("an unknown institution", edit("manifest.yaml", "holder: Shenzhen", "holder: Another"), "not known here"),
+    ("real data in a demo home", edit("manifest.yaml", "synthetic: true\n", ""), "this is a demo home"),
+    ("a guess whether it is real", edit("manifest.yaml", "synthetic: true", "synthetic: 'yes'"), "synthetic must be"),
     ("a sheet that names another file", edit("samples.csv", "cohort.vcf", "other.vcf"), "samples|cohort.vcf"),
 ]
 

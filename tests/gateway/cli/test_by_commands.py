@@ -17,18 +17,16 @@ from typer.testing import CliRunner
 
 from gateway.bootstrap import open_env
 from gateway.cli.app import app as commands
-from gateway.demo.people import HOSPITAL, UNIVERSITY
+from gateway.demo.people import UNIVERSITY
 from gateway.demo.server import serving
-from gateway.demo.story import ETHICS, PURPOSE
 from gateway.env import Env
 from gateway.errors import BadInput, Conflict, NotAllowed, NotSignedIn, Unavailable
 from gateway.settings import load_settings
 from tests.world import PASSWORD, write_source
 
-HOUSE = {
-    "institution": HOSPITAL,
-    "operators": [{"login": f"op{n}", "name": f"op{n}", "unit": f"u{n}"} for n in (1, 2)],
-}
+FIRST_DAY = (Path(__file__).parents[3] / "docs" / "first-day.md").read_text("utf-8")
+HOUSE, APPLICATION = (yaml.safe_load(block.split("```")[0]) for block in FIRST_DAY.split("```yaml\n")[1:])
+"""What the guide tells a house to write is what these commands are given."""
 PEOPLE = (
     ("custodian", "custodian", "data", "hospital"),
     ("steward", "steward", "data", "hospital"),
@@ -122,11 +120,7 @@ def _keys(desk: Desk) -> tuple[str, str]:
 
 def _granted(desk: Desk) -> str:
     encryption, signing = _keys(desk)
-    asked = {
-        "purpose": PURPOSE,
-        "evidence": {"ethics": ETHICS, "terms_accepted": True},
-        "items": [{"dataset": "tiny", "views": ["variants"]}],
-    }
+    asked = {**APPLICATION, "items": [{"dataset": "tiny", "views": ["variants"]}]}
     applied = desk("researcher", "apply", desk.file("application.yaml", asked), "--json")
     item = str(applied["items"][0]["id"])
     missing = {reason["rule"] for reason in applied["decisions"][item][desk.ids["views"]["variants"]]["reasons"]}

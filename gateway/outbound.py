@@ -1,0 +1,87 @@
+"""The ledger events of a release: its opening, with what went to whom under which law, or its refusal.
+
+What anybody may read is public; what names a person, an institution, a purpose or a size is committed under a salt of
+its own and disclosed per audience.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.env import Env
+from gateway.errors import NotFound
+from gateway.events import EventDraft, participant_root
+from gateway.evidence import Evidence
+from gateway.ports import Row, Tx
+from gateway.record import draft
+from policies.decide import Decision
+
+
+def opening_event(tx: Tx, env: Env, evidence: Evidence, row: Row, decision: Decision) -> EventDraft:
+    """The event of a permitted release: provision to outside or open use (对外提供或开放使用)."""
+    copy = tx.get("copy", row["copy_id"])
+    if copy is None:
+        raise NotFound("copy")
+    rows, salt = evidence.rows, env.random.token(16)
+    public = {
+        **_common(evidence, row, decision),
+        "view_identity": row["core_view_id"],
+        "copy": copy["id"],
+        "grant": evidence.grant_id,
+        "passed": list(decision.passed),
+        "obligations": [owed["rule"] for owed in decision.obligations],
+        "permitted_root": participant_root(evidence.permitted.ids, salt).hex(),
+        "provision_type": "provide",
+        "channel": "network",
+        "files": [entry["etag"] for entry in copy["files"]],
+        "key_versions": {"custodian": copy["files"][0]["key_version"] if copy["files"] else 0},
+        "witnessed": False,
+        "address_learnt": "demo" if env.demo else "declared",
+    }
+    personal = {
+        "recipient": rows["application"]["institution_id"],
+        "person": row["requester_id"],
+        "party_class": evidence.facts.recipient.party_class,
+        "purpose": rows["application"]["purpose"],
+        "people": len(evidence.permitted.ids),
+        "people_cumulative": evidence.facts.counts.exome_genome_people,
+        "filings": [{"kind": f["kind"], "number": f["number"]} for f in rows["filings"]],
+        "owner": rows["dataset"]["owner_id"],
+        "responsible_person": rows["dataset"]["responsible_person"],
+        "label": rows["view"]["label"],
+        "consent_scope": evidence.permitted.digest,
+        "volume": sum(entry["size"] for entry in copy["files"]),
+        "place_of_access": row["place_of_access"],
+        "permitted_salt": salt.hex(),
+    }
+    return draft(
+        env, kind="open", type="release.open", custodian_id=row["custodian_id"], public=public, personal=personal
+    )
+
+
+def refusal_event(env: Env, evidence: Evidence, row: Row, decision: Decision) -> EventDraft:
+    """A hold or deny, with every rule that failed."""
+    public = {
+        **_common(evidence, row, decision),
+        "outcome": str(decision.effect),
+        "rules": [reason["rule"] for reason in decision.reasons],
+    }
+    personal = {
+        "recipient": evidence.rows["application"]["institution_id"],
+        "person": row["requester_id"],
+        "purpose": evidence.rows["application"]["purpose"],
+    }
+    return draft(
+        env, kind="refuse", type="release.refuse", custodian_id=row["custodian_id"], public=public, personal=personal
+    )
+
+
+def _common(evidence: Evidence, row: Row, decision: Decision) -> dict[str, Any]:
+    return {
+        "release": row["id"],
+        "dataset": row["dataset_id"],
+        "view": row["view_id"],
+        "policy_version": decision.policy_version,
+        "facts_digest": evidence.facts.digest(),
+        "tier": evidence.rows["view"]["tier"],
+    }
