@@ -58,7 +58,13 @@ class Effect(StrEnum):
 class Action(StrEnum):
     """What is asked. One permit per action in the policy files; every condition is a forbid."""
 
+    APPROVE_TO_FILE = "ApproveToFile"
+    GRANT = "Grant"
     RECEIVE_RELEASE = "ReceiveRelease"
+    EXPORT_MEDIA = "ExportMedia"
+    PUBLISH = "Publish"
+    RETURN_TO_OWNER = "ReturnToOwner"
+    TRANSIT = "Transit"
 
 
 FOREIGN_CLASSES = frozenset({PartyClass.P2, PartyClass.P4, PartyClass.P5, PartyClass.P6, PartyClass.P7})
