@@ -22,7 +22,6 @@ class PersonFacts:
     place_of_access: str = "unknown"
     terms_accepted: bool = False
     is_applicant: bool = False
-    own_request: str = "unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +140,7 @@ class CountFacts:
 
     exome_genome_people: int = -1
     sensitive_people_this_year: int = -1
-    ordinary_people_this_year: int = -1
+    people_this_year: int = -1
     forecast_volume: int = -1
     filed_volume: int = -1
 
