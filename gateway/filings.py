@@ -31,6 +31,8 @@ KINDS = frozenset(
         "ethics",
         "cooperation",
         "open-use",
+        "entrustment",
+        "joint-agreement",
     }
 )
 
