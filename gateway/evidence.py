@@ -46,6 +46,7 @@ GBA = frozenset(
     {"Guangzhou", "Shenzhen", "Zhuhai", "Foshan", "Huizhou", "Dongguan", "Zhongshan", "Jiangmen", "Zhaoqing"}
     | {"Hong Kong", "Macau"}
 )
+PERSONAL = frozenset({"vcf", "table", "reads", "fastq", "matrix"})
 MECHANISMS = ("cac-assessment", "gba-contract", "standard-contract", "certification")
 
 
@@ -195,6 +196,10 @@ def _recipient(rows: Mapping[str, Any]) -> RecipientFacts:
         in_gba=recipient["city"] in GBA,
         kind=recipient["kind"] or "unknown",
         restricted=control.get("restricted", "unknown"),
+        # The record of control is confirmed as a whole by two people; one that names no change says there was none.
+        control_changed=control.get("changed", "no") if control else "unknown",
+        # Who applies acts for itself; an entrusted processor is ordered and never applies.
+        role=rows["application"]["purpose"].get("role", "independent"),
     )
 
 
@@ -207,6 +212,9 @@ def _provider(rows: Mapping[str, Any]) -> ProviderFacts:
         owner_chinese=chinese,
         in_gba=owner["city"] in GBA,
         filer_of_owner="unknown" if not filers else "yes" if filers == {owner["id"]} else "no",
+        filer_authorised="yes" if filers and all(p["state"] == "active" for p in rows["filers"].values()) else "no",
+        critical_infrastructure=(owner["control"] or {}).get("critical_infrastructure", "unknown"),
+        branch_listed=bool((owner["control"] or {}).get("branch_listed")),
     )
 
 
@@ -223,6 +231,12 @@ def _dataset(dataset: Row) -> DatasetFacts:
         pedigree_flag=population.get("pedigree_flag", "unknown"),
         reviewer_flag=population.get("reviewer_flag", "unknown"),
         provenance=all(source.get(key) for key in ("laboratory", "platform", "pipeline", "reference_build")),
+        responsible_person=bool(dataset["responsible_person"]),
+        public=manifest.get("public", "unknown"),
+        public_accession=bool(manifest.get("public_accession")),
+        participants=int(population.get("participants", -1)),
+        collection_permit=bool(manifest.get("collection_permit")),
+        stored_in=manifest.get("stored_in", "unknown"),
     )
 
 
@@ -235,6 +249,13 @@ def _view(rows: Mapping[str, Any]) -> ViewFacts:
         label_confirmed=view["state"] == "confirmed",
         in_item=view["id"] in rows["item"]["views"],
         exome_or_genome={"WGS": "yes", "WES": "yes", "array": "no", "panel": "no"}.get(assay, "unknown"),
+        grade=view["label"].get("grade") or "unknown",
+        level=int(view["label"].get("level") or -1),
+        identifiability=view["label"].get("identifiability") or "unknown",
+        # People's rows stay personal and sensitive whatever the recipe did (PI-01, PI-02).
+        personal="yes" if view["kind"] in PERSONAL else "unknown",
+        sensitive="yes" if view["kind"] in PERSONAL else "unknown",
+        flow="single",
     )
 
 
@@ -244,24 +265,81 @@ def _purpose_facts(rows: Mapping[str, Any], purpose: Purpose) -> PurposeFacts:
         joint_research=rows["application"]["purpose"].get("joint_research", "unknown"),
         data_use=matches(manifest.get("data_use", ()), manifest.get("diseases", ()), purpose),
         stated=bool(purpose.term),
+        fee=rows["application"]["purpose"].get("fee", "unknown"),
     )
 
 
 def _filings(rows: Mapping[str, Any], day: date, people: int) -> FilingFacts:
-    standing = [filing for filing in rows["filings"] if _stands(filing, rows, day)]
-    kinds = {filing["kind"] for filing in standing}
+    standing: dict[str, list[Row]] = {}
+    for filing in rows["filings"]:
+        if _stands(filing, rows, day):
+            standing.setdefault(filing["kind"], []).append(filing)
+    reports, reviews = standing.get("prior-report", []), standing.get("security-review", [])
+    covering = [report for report in reports if _covers(report, rows, people)]
     ethics = rows["application"]["evidence"].get("ethics", {})
+    mechanism = next((kind for kind in MECHANISMS if kind in standing), "none")
     return FilingFacts(
-        backup="backup" in kinds,
-        prior_report="prior-report" in kinds,
-        report_covers_package=any(_covers(f, rows, people) for f in standing if f["kind"] == "prior-report"),
-        security_review="security-review" in kinds,
-        cooperation="cooperation" in kinds,
-        ethics="ethics" in kinds or (bool(ethics.get("number")) and _until(ethics.get("valid_to"), day)),
-        pia="pia" in kinds,
-        dua="dua" in kinds,
-        mechanism=next((kind for kind in MECHANISMS if kind in kinds), "none"),
+        backup="backup" in standing,
+        prior_report=bool(reports),
+        report_covers_package=bool(covering),
+        security_review=any(_terms(review).get("outcome") == "passed" for review in reviews),
+        security_review_outcome=_outcome(reviews),
+        ethics="ethics" in standing or (bool(ethics.get("number")) and _until(ethics.get("valid_to"), day)),
+        ethics_both_places=_both_places(standing.get("ethics", []), rows),
+        pia="pia" in standing,
+        dua="dua" in standing,
+        entrustment="entrustment" in standing,
+        joint_agreement="joint-agreement" in standing,
+        mechanism=mechanism,
+        backup_holder_is_filer=_same_holder(standing.get("backup", []), reports),
+        storage_location=any(_terms(report).get("storage_location") for report in reports),
+        pia_days_before_contract=_days_before(standing.get("pia", []), standing.get(mechanism, [])),
+        **_cooperation(standing.get("cooperation", []), rows),
     )
+
+
+def _terms(filing: Row) -> Mapping[str, Any]:
+    return filing["terms"] or {}
+
+
+def _outcome(reviews: Sequence[Row]) -> str:
+    """refused, where any review refused; passed, where all passed; else unknown."""
+    found = {_terms(review).get("outcome", "unknown") for review in reviews}
+    return "refused" if "refused" in found else "passed" if found == {"passed"} else "unknown"
+
+
+def _cooperation(found: Sequence[Row], rows: Mapping[str, Any]) -> dict[str, Any]:
+    """The approval, whether it names this partner, these outputs and the agreement (HGR-12), and whether it changed."""
+    named = [f for f in found if f["recipient_id"] == rows["recipient"]["id"]]
+    return {
+        "cooperation": bool(found),
+        "cooperation_covers": any(_terms(f).get("own_outputs") and _terms(f).get("agreement") for f in named),
+        "cooperation_changed": _terms(named[0]).get("changed", "no") if named else "unknown",
+    }
+
+
+def _both_places(found: Sequence[Row], rows: Mapping[str, Any]) -> bool:
+    """An opinion of the mainland and one of the recipient's place; an opinion may be accepted for another place."""
+    places = {place for f in found for place in (_terms(f).get("place"), *_terms(f).get("accepted_for", ()))}
+    return {"mainland", rows["recipient"]["place"]} <= places
+
+
+def _same_holder(backups: Sequence[Row], reports: Sequence[Row]) -> str:
+    """Whether who filed the report holds the backup; a re-assignment (委托调整) names the new holder in its terms."""
+    if not backups or not reports:
+        return "unknown"
+    holders = {_terms(backup).get("holder", backup["recorded_by"]) for backup in backups}
+    return "yes" if {report["recorded_by"] for report in reports} <= holders else "no"
+
+
+def _days_before(assessments: Sequence[Row], contracts: Sequence[Row]) -> int:
+    """Days from the last impact assessment to the contract's effect; -1 where one is missing or came after."""
+    effects = [_terms(f).get("effective_from", _terms(f).get("accepted_on")) for f in contracts]
+    if not effects:
+        return -1
+    signed = min(date.fromisoformat(text[:10]) for text in effects if text)
+    done = [date.fromisoformat(_terms(f)["accepted_on"][:10]) for f in assessments]
+    return min(((signed - day).days for day in done if day <= signed), default=-1)
 
 
 def _stands(filing: Row, rows: Mapping[str, Any], day: date) -> bool:
@@ -303,7 +381,10 @@ def _counts(tx: Tx, rows: Mapping[str, Any], counters: Mapping[str, frozenset[st
         for name, people in counters.items()
     }
     return CountFacts(
-        exome_genome_people=totals["HGR-17"], sensitive_people_this_year=totals[f"XB-sensitive-{day.year}"]
+        exome_genome_people=totals["HGR-17"],
+        sensitive_people_this_year=totals[f"XB-sensitive-{day.year}"],
+        # Everybody in sequencing data is a person with sensitive information: the two counts are one.
+        people_this_year=totals[f"XB-sensitive-{day.year}"],
     )
 
 

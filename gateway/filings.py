@@ -30,6 +30,8 @@ KINDS = frozenset(
         "ethics",
         "cooperation",
         "open-use",
+        "entrustment",
+        "joint-agreement",
     }
 )
 

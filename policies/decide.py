@@ -2,43 +2,37 @@
 
 ``decide`` evaluates every rule in force at the moment asked about and answers permit with obligations, hold with
 everything that is missing, or deny with every reason. A deny wins over a hold; both are listed. No rule is looked up by
-order, and an error in any rule is a deny (GW-99).
+order, and an error in any rule is a deny (GW-99). Only rules in force are given to Cedar, so its allow is the answer.
 """
 
 from __future__ import annotations
 
 import hashlib
-import tomllib
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from policies.engine import Engine, joined, notes
+from policies.engine import Body, Engine, PolicyError, parsed
 from policies.facts import Facts
-from policies.vocabulary import FOREIGN_CLASSES, OUTSIDE_MAINLAND, Action, Effect
+from policies.obligations import obligations
+from policies.packs import OFF_PACKS, Sources, read_sources
+from policies.rules import LANGUAGES, Rule, SignOff, read_rule
+from policies.vocabulary import INSIDE_MAINLAND, NOT_FOREIGN, Action, Effect
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
-LANGUAGES = ("en", "zh-Hans", "zh-Hant")
-OFF_PACKS = frozenset({"trusted-institutions"})
+REMEMBERED = 4096
+"""Judgements kept by (action, facts, legal day); a judgement depends on nothing else."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """One policy's annotations and texts."""
+class NotSignedOff(PolicyError):
+    """Production needs a named person's sign-off for each rule whose legal text was not read."""
 
-    rule: str
-    effect: Effect
-    title: Mapping[str, str]
-    remedy: Mapping[str, str]
-    cite: tuple[Mapping[str, Any], ...]
-    since: date
-    until: date | None
-    facts: tuple[str, ...]
+    code = "policy_not_signed_off"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,125 +50,143 @@ class Decision:
         """INTERFACES, "Explain"."""
         return {
             "decision": str(self.effect),
-            "reasons": list(self.reasons),
+            "reasons": [dict(reason) for reason in self.reasons],
             "passed": list(self.passed),
-            "obligations": list(self.obligations),
+            "obligations": [dict(owed) for owed in self.obligations],
             "policy_version": self.policy_version,
             "evaluated_at": self.evaluated_at,
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judgement:
+    effect: Effect
+    reasons: tuple[dict[str, Any], ...]
+    passed: tuple[str, ...]
+    obligations: tuple[dict[str, Any], ...]
+
+
 class Policy:
     """All packs that are switched on, parsed and validated; one value, shared by all decisions."""
 
-    def __init__(self, texts: Mapping[str, str], schema: str, words: Mapping[str, Any]) -> None:
-        self._packs = dict(sorted(texts.items()))
-        self._schema = schema
-        self.rules = {rule.rule: rule for text in self._packs.values() for rule in _rules(text, words)}
-        whole = joined([schema, *self._packs.values(), repr(sorted(words.items()))])
-        self.version = hashlib.sha256(whole.encode()).hexdigest()[:16]
-        self._engine = Engine(joined(self._packs.values()), schema)
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        self._bodies: dict[str, Body] = {}
+        self.rules: dict[str, Rule] = {}
+        for pack, texts in sources.packs.items():
+            for text in texts.values():
+                self._add(pack, parsed(text))
+        self.limits = sources.limit_values()
+        self.version = _version(sources)
+        self._engine(frozenset(self._bodies))
+        self._remembered = lru_cache(maxsize=REMEMBERED)(self._judge)
+        self._engines = lru_cache(maxsize=64)(self._engine)
 
     def decide(self, action: Action, facts: Facts, at: datetime) -> Decision:
-        """Every failing rule in force on the legal day of ``at``."""
-        day = at.astimezone(SHANGHAI).date()
-        answer = self._engine.ask(str(action), context(facts))
-        in_force = {name for name, rule in self.rules.items() if rule.since <= day and (rule.until or day) >= day}
-        failed = [name for name in answer.forbidden_by if name in in_force]
-        if not answer.evaluated or (not answer.allowed and not answer.forbidden_by):
-            failed = sorted({*failed, "GW-99"})
-        reasons = tuple(self._reason(name, facts) for name in failed)
-        effects = {reason["effect"] for reason in reasons}
-        effect = Effect.DENY if "deny" in effects else Effect.HOLD if effects else Effect.PERMIT
+        """Every failing rule in force on the legal day (Asia/Shanghai) of ``at``."""
+        found = self._remembered(action, facts, at.astimezone(SHANGHAI).date())
         return Decision(
-            effect=effect,
-            reasons=reasons,
-            passed=tuple(sorted(in_force - set(failed) - {"GW-01", "GW-99"})),
-            obligations=_obligations(facts) if effect == Effect.PERMIT else (),
+            effect=found.effect,
+            reasons=found.reasons,
+            passed=found.passed,
+            obligations=found.obligations,
             policy_version=self.version,
             evaluated_at=at.isoformat(),
         )
 
-    def _reason(self, name: str, facts: Facts) -> dict[str, Any]:
-        rule = self.rules[name]
+    def context(self, action: Action, facts: Facts) -> dict[str, Any]:
+        """Facts as Cedar context, with the limits and the recipient's two axes worked out (rule catalogue, table 1)."""
         body = facts.to_json()
+        recipient, person, public = facts.recipient, facts.person, action == Action.PUBLISH
+        body["recipient"]["foreign"] = (
+            public or recipient.party_class not in NOT_FOREIGN or person.foreign_individual != "no"
+        )
+        body["recipient"]["outside"] = (
+            public or recipient.party_class not in INSIDE_MAINLAND or person.place_of_access != "mainland"
+        )
+        body["limits"] = self.limits
+        return body
+
+    def unread(self) -> tuple[Rule, ...]:
+        """Rules of which a cited text was not read, by id."""
+        return tuple(rule for name, rule in sorted(self.rules.items()) if not rule.text_read)
+
+    def _add(self, pack: str, bodies: Mapping[str, Body]) -> None:
+        for name, body in bodies.items():
+            if name in self.rules:
+                raise PolicyError(f"rule {name} is in {self.rules[name].pack} and again in {pack}")
+            self.rules[name] = read_rule(pack, body, self._sources.words)
+            self._bodies[name] = body
+
+    def _engine(self, names: frozenset[str]) -> Engine:
+        return Engine({name: self._bodies[name] for name in sorted(names)}, self._sources.schema)
+
+    def _judge(self, action: Action, facts: Facts, day: date) -> _Judgement:
+        in_force = frozenset(name for name, rule in self.rules.items() if rule.in_force(day))
+        body = self.context(action, facts)
+        answer = self._engines(in_force).ask(str(action), body)
+        failed = set(answer.forbidden_by)
+        if not answer.evaluated or (not answer.allowed and not failed):
+            failed.add("GW-99")
+        reasons = tuple(self._reason(self.rules[name], body, day) for name in sorted(failed))
+        effects = {reason["effect"] for reason in reasons}
+        effect = Effect.DENY if "deny" in effects else Effect.HOLD if effects else Effect.PERMIT
+        asked = {name for name in in_force if action in self.rules[name].actions}
+        return _Judgement(
+            effect=effect,
+            reasons=reasons,
+            passed=tuple(sorted(n for n in asked - failed if self.rules[n].effect != Effect.PERMIT and n != "GW-99")),
+            obligations=obligations(action, facts) if effect == Effect.PERMIT else (),
+        )
+
+    def _reason(self, rule: Rule, body: Mapping[str, Any], day: date) -> dict[str, Any]:
+        said = words_of(self._sources.authorities, day)
         return {
             "rule": rule.rule,
             "effect": str(rule.effect),
-            "title": dict(rule.title),
+            "title": {language: _filled(text, said, language) for language, text in rule.title.items()},
             "cite": [dict(cite) for cite in rule.cite],
             "facts": {path: body[path.split(".")[0]][path.split(".")[1]] for path in rule.facts},
-            "remedy": dict(rule.remedy),
+            "remedy": {language: _filled(text, said, language) for language, text in rule.remedy.items()},
         }
 
 
-def context(facts: Facts) -> dict[str, Any]:
-    """Facts as Cedar context, with the two classes of recipient worked out (rule catalogue, table 1)."""
-    body = facts.to_json()
-    body["recipient"]["foreign"] = (
-        facts.recipient.party_class in FOREIGN_CLASSES or facts.person.foreign_individual == "yes"
-    )
-    body["recipient"]["outside"] = (
-        facts.recipient.party_class in OUTSIDE_MAINLAND or facts.person.place_of_access != "mainland"
-    )
-    return body
+def words_of(authorities: Iterable[Mapping[str, Any]], day: date) -> dict[str, Mapping[str, str]]:
+    """The procedure's name and the authority on that day; the first known words for a day before all of them."""
+    rows = sorted(authorities, key=lambda row: row["from"])
+    row = [row for row in rows if row["from"] <= day][-1:] or rows[:1]
+    return {name: row[0][name] for name in ("procedure", "authority")} if row else {}
 
 
 @cache
-def load_policy() -> Policy:
-    """The policy files of this package, parsed once."""
-    root = files("policies")
-    law = root / "law"
-    texts = {
-        f"{pack.name}/{file.name}": file.read_text("utf-8")
-        for pack in law.iterdir()
-        if pack.is_dir() and pack.name not in OFF_PACKS
-        for file in pack.iterdir()
-        if file.name.endswith(".cedar")
-    }
-    schema = (law / "schema.cedarschema").read_text("utf-8")
-    return Policy(texts, schema, _words(root))
+def load_policy(packs: frozenset[str] = frozenset()) -> Policy:
+    """The policy files of this package with the named packs switched on, parsed once."""
+    return Policy(read_sources(files("policies"), packs))
 
 
-def _words(root: Traversable) -> dict[str, Any]:
-    return tomllib.loads((root / "texts" / "rules.toml").read_text("utf-8"))
+def production(policy: Policy, sign_offs: Iterable[SignOff]) -> Policy:
+    """The same policy, fit for production. Raises NotSignedOff naming each unread rule nobody answers for by name,
+    the sign-off being for exactly this text of the rule."""
+    signed = {(sign.rule, sign.digest) for sign in sign_offs if sign.person.strip()}
+    missing = [rule.rule for rule in policy.unread() if (rule.rule, rule.digest) not in signed]
+    if missing:
+        raise NotSignedOff(f"no named person signed off: {', '.join(missing)}")
+    return policy
 
 
-def _rules(text: str, words: Mapping[str, Any]) -> list[Rule]:
-    found = []
-    for note in notes(text):
-        name = note["id"]
-        says = words[name]
-        found.append(
-            Rule(
-                rule=name,
-                effect=Effect(note["effect"]),
-                title={language: says["title"][language] for language in LANGUAGES},
-                remedy={language: says["remedy"][language] for language in LANGUAGES},
-                cite=tuple(_cite(part) for part in note["cite"].split(";")),
-                since=date.fromisoformat(note["from"]),
-                until=date.fromisoformat(note["to"]) if note.get("to") else None,
-                facts=tuple(note["facts"].split()),
-            )
-        )
-    return found
+def _filled(text: str, said: Mapping[str, Mapping[str, str]], language: str) -> str:
+    for name, words in said.items():
+        text = text.replace(f"{{{name}}}", words[language])
+    return text
 
 
-def _cite(part: str) -> dict[str, Any]:
-    law, article, read = (piece.strip() for piece in part.split("|"))
-    return {"law": law, "article": article, "text_read": read == "read"}
+def _version(sources: Sources) -> str:
+    parts = [sources.packs, sources.schema, sources.words, sources.limits, sources.authorities]
+    whole = json.dumps(parts, sort_keys=True, default=str, ensure_ascii=False)
+    return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
 
-def _obligations(facts: Facts) -> tuple[dict[str, Any], ...]:
-    """What the recipient and the owner owe after this release."""
-    owed = [{"rule": "PI-12", "what": {"keep": "impact assessment and processing record"}, "due": "3 years"}]
-    if facts.recipient.party_class in OUTSIDE_MAINLAND and facts.filings.mechanism in {
-        "gba-contract",
-        "standard-contract",
-    }:
-        owed.append({"rule": "GBA-05" if facts.filings.mechanism == "gba-contract" else "XB-07",
-                     "what": {"file": "the contract with the authorities"}, "due": "10 working days"})  # fmt: skip
-    owed.append(
-        {"rule": "PI-10", "what": {"destroy": "on withdrawal or at the end of the grant"}, "due": "end of grant"}
-    )
-    return tuple(owed)
+__all__ = [
+    "LANGUAGES", "OFF_PACKS", "SHANGHAI", "Decision", "NotSignedOff", "Policy", "Rule", "SignOff", "load_policy",
+    "production", "words_of",
+]  # fmt: skip

@@ -8,9 +8,9 @@ NoDecision, an allow with remarks (invariant 4).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import cedarpy
 
@@ -19,6 +19,8 @@ ENTITIES = [
     {"uid": {"type": "Person", "id": "access-applicant"}, "attrs": {}, "parents": []},
     {"uid": {"type": "View", "id": "requested"}, "attrs": {}, "parents": []},
 ]
+Body = Mapping[str, Any]
+"""One policy in Cedar's own JSON form: effect, scope, conditions, annotations."""
 
 
 class PolicyError(ValueError):
@@ -39,14 +41,17 @@ class Answer:
 class Engine:
     """A parsed policy set with its schema."""
 
-    def __init__(self, text: str, schema: str) -> None:
-        self._schema = _parsed_schema(schema)
-        result = cedarpy.validate_policies(text, schema)
-        if not result.validation_passed:
-            raise PolicyError(f"the policies do not fit the schema: {[str(e) for e in result.errors][:3]}")
-        self._policies = cedarpy.PolicySet.from_str(text)
+    def __init__(self, policies: Mapping[str, Body], schema: str) -> None:
+        text = json.dumps({"templates": {}, "staticPolicies": dict(policies), "templateLinks": []})
+        try:
+            self._schema = cedarpy.Schema.from_str(schema)
+            self._policies = cedarpy.PolicySet.from_json_str(text)
+            checked = cedarpy.validate_policies(cedarpy.policies_from_json_str(text), schema)
+        except ValueError as error:
+            raise PolicyError(f"the policies or their schema do not parse: {error}") from None
+        if not checked.validation_passed:
+            raise PolicyError(f"the policies do not fit the schema: {[str(e) for e in checked.errors][:3]}")
         self._entities = cedarpy.Entities.from_json_str(json.dumps(ENTITIES), schema)
-        self._ids = {key: str(value["id"]) for key, value in notes_by_key(text).items()}
 
     def ask(self, action: str, context: Mapping[str, Any]) -> Answer:
         """Evaluate one request. A forbid that cannot be evaluated makes the answer ``evaluated=False``."""
@@ -55,32 +60,47 @@ class Engine:
             result = cedarpy.is_authorized(request, self._policies, self._entities, self._schema)
         except (ValueError, TypeError, KeyError):
             return Answer(allowed=False, forbidden_by=(), evaluated=False)
-        errors = list(result.diagnostics.errors)
         decided = result.decision in (cedarpy.Decision.Allow, cedarpy.Decision.Deny)
-        clean = decided and not errors
-        reasons = tuple(sorted(self._ids[key] for key in result.diagnostics.reasons))
+        clean = decided and not list(result.diagnostics.errors)
         allowed = clean and result.decision == cedarpy.Decision.Allow
+        reasons = tuple(sorted(result.diagnostics.reasons))
         return Answer(allowed=allowed, forbidden_by=() if allowed else reasons, evaluated=clean)
 
 
-def notes(text: str) -> list[dict[str, str]]:
-    """The annotations of every policy in the text, in order."""
-    return list(notes_by_key(text).values())
-
-
-def notes_by_key(text: str) -> dict[str, dict[str, str]]:
-    """Annotations by Cedar's own policy key."""
-    body = json.loads(cedarpy.policies_to_json_str(text))
-    return {key: cast("dict[str, str]", policy["annotations"]) for key, policy in body["staticPolicies"].items()}
-
-
-def joined(texts: Iterable[str]) -> str:
-    """Several policy files as one text."""
-    return "\n".join(texts)
-
-
-def _parsed_schema(schema: str) -> Any:
+def parsed(text: str) -> dict[str, Body]:
+    """The policies of one text by their ``@id``. Raises PolicyError on a missing or doubled id."""
     try:
-        return cedarpy.Schema.from_str(schema)
+        found = json.loads(cedarpy.policies_to_json_str(text))["staticPolicies"].values()
     except ValueError as error:
-        raise PolicyError(f"the schema does not parse: {error}") from None
+        raise PolicyError(f"the policy text does not parse: {error}") from None
+    by_id = {body["annotations"].get("id", ""): body for body in found}
+    if len(by_id) != len(found) or "" in by_id:
+        raise PolicyError("every policy has an @id of its own")
+    return by_id
+
+
+def scope(body: Body) -> frozenset[str] | None:
+    """The actions and groups a policy names; None when it is about every action."""
+    named = body["action"]
+    if named["op"] == "All":
+        return None
+    entities = named["entities"] if "entities" in named else [named["entity"]]
+    return frozenset(entity["id"] for entity in entities)
+
+
+def paths(body: Body) -> tuple[str, ...]:
+    """Every ``section.field`` of the context the policy's conditions read, sorted."""
+    return tuple(sorted({path for condition in body["conditions"] for path in _paths(condition["body"])}))
+
+
+def _paths(node: Any) -> Iterator[str]:
+    if isinstance(node, list):
+        for part in node:
+            yield from _paths(part)
+    elif isinstance(node, dict):
+        access = node.get(".")
+        if access and access["left"].get(".", {}).get("left") == {"Var": "context"}:
+            yield f"{access['left']['.']['attr']}.{access['attr']}"
+        else:
+            for part in node.values():
+                yield from _paths(part)

@@ -1,8 +1,7 @@
 """Facts: everything a decision may look at, gathered before it and never looked up inside a rule.
 
-One tree of frozen values with a JSON form. Truths that may be unknown are ``yes``, ``no`` or ``unknown``;
-numbers that may
-be unknown are -1 in the JSON form's place of absence, which no rule accepts. Nothing here names a participant.
+One tree of frozen values with a JSON form. Truths that may be unknown are ``yes``, ``no`` or ``unknown``; numbers that
+may be unknown are -1, which no rule accepts. Every default refuses. Nothing here names a participant.
 """
 
 from __future__ import annotations
@@ -34,6 +33,8 @@ class RecipientFacts:
     in_gba: bool = False
     kind: str = "unknown"
     restricted: str = "unknown"
+    control_changed: str = "unknown"
+    role: str = "unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,9 @@ class ProviderFacts:
     owner_chinese: str = "unknown"
     in_gba: bool = False
     filer_of_owner: str = "unknown"
+    filer_authorised: str = "unknown"
+    critical_infrastructure: str = "unknown"
+    branch_listed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +61,12 @@ class DatasetFacts:
     pedigree_flag: str = "unknown"
     reviewer_flag: str = "unknown"
     provenance: bool = False
+    responsible_person: bool = False
+    public: str = "unknown"
+    public_accession: bool = False
+    participants: int = -1
+    collection_permit: bool = False
+    stored_in: str = "unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +78,12 @@ class ViewFacts:
     label_confirmed: bool = False
     in_item: bool = False
     exome_or_genome: str = "unknown"
+    grade: str = "unknown"
+    level: int = -1
+    identifiability: str = "unknown"
+    personal: str = "unknown"
+    sensitive: str = "unknown"
+    flow: str = "unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +93,7 @@ class PurposeFacts:
     joint_research: str = "unknown"
     data_use: str = "ask"
     stated: bool = False
+    fee: str = "unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +103,7 @@ class ConsentFacts:
     total: int = -1
     permitted: int = -1
     permitted_digest: str = ""
+    public_disclosure: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +119,19 @@ class FilingFacts:
     pia: bool = False
     dua: bool = False
     mechanism: str = "none"
+    cooperation_covers: bool = False
+    cooperation_changed: str = "unknown"
+    ethics_both_places: bool = False
+    backup_holder_is_filer: str = "unknown"
+    security_review_outcome: str = "unknown"
+    open_use_report: bool = False
+    report_before_first_byte: bool = False
+    storage_location: bool = False
+    entrustment: bool = False
+    joint_agreement: bool = False
+    important_risk_assessment: bool = False
+    authority_approval: bool = False
+    pia_days_before_contract: int = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +140,9 @@ class CountFacts:
 
     exome_genome_people: int = -1
     sensitive_people_this_year: int = -1
+    people_this_year: int = -1
+    forecast_volume: int = -1
+    filed_volume: int = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,8 +151,8 @@ class ApprovalFacts:
 
     people: int = 0
     units: int = 0
-    by_applicant: bool = False
-    unbound: int = 0
+    by_applicant: bool = True
+    unbound: int = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +171,7 @@ class RiskFacts:
     """What was measured on the very output. ``people_k`` and ``min_l`` are 0 where they do not apply."""
 
     measured: bool = False
-    required: bool = False
+    required: bool = True
     clean: bool = False
     k: int = 0
     l: int = 0  # noqa: E741  the measure's own name
@@ -145,14 +179,57 @@ class RiskFacts:
     signed: bool = False
     k_wanted: int = 6
     l_wanted: int = 2
+    min_count: int = -1
+    lr_power_permille: int = -1
+    overall_permille: int = -1
+    snapshot: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntegrityFacts:
     """How the rows relied upon compare with the ledger, and whether the source could be read."""
 
-    rows_that_differ: int = 0
-    source_readable: bool = True
+    rows_that_differ: int = -1
+    source_readable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustodyFacts:
+    """Return to the owner, and transit of material from abroad: who holds for whom, on whose order."""
+
+    recipient_is_owner: str = "unknown"
+    order: bool = False
+    contract: bool = False
+    sealed: bool = False
+    origin: str = "unknown"
+    domestic_data_added: str = "unknown"
+    returns_to_origin: str = "unknown"
+    hgr_side_decided: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaFacts:
+    """The physical medium of an export: where it goes, which one it is, who carries it."""
+
+    address: bool = False
+    medium: bool = False
+    custody: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustFacts:
+    """The trusted-institution scheme (a proposal, its pack is off): the listed recipient and its mainland partner."""
+
+    claimed: str = "unknown"
+    partner_in_zone: str = "unknown"
+    partner_qualified: bool = False
+    partner_a_years: int = -1
+    grade_current: bool = False
+    assessed: bool = False
+    listed: bool = False
+    within_filing: bool = False
+    report_overdue: str = "unknown"
+    violation: str = "unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,10 +249,17 @@ class Facts:
     grant: GrantFacts = GrantFacts()
     risk: RiskFacts = RiskFacts()
     integrity: IntegrityFacts = IntegrityFacts()
+    custody: CustodyFacts = CustodyFacts()
+    media: MediaFacts = MediaFacts()
+    trust: TrustFacts = TrustFacts()
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, section by section."""
-        return dataclasses.asdict(self)
+        return {
+            name: {field: getattr(part, field) for field in fields}
+            for name, fields in _FIELDS.items()
+            for part in (getattr(self, name),)
+        }
 
     def digest(self) -> str:
         """SHA-256, hex, over the sorted JSON form."""
@@ -189,6 +273,12 @@ class Facts:
         if unknown:
             raise ValueError(f"unknown section: {', '.join(sorted(unknown))}")
         return cls(**{name: _section(sections[name], name, values) for name, values in body.items()})
+
+
+_FIELDS = {
+    name: tuple(field.name for field in dataclasses.fields(kind)) for name, kind in get_type_hints(Facts).items()
+}
+"""Fields by section; a plain walk is many times faster than ``dataclasses.asdict``, which copies."""
 
 
 def _section(kind: type, name: str, values: Mapping[str, Any]) -> Any:

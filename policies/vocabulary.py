@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 
@@ -58,11 +59,27 @@ class Effect(StrEnum):
 class Action(StrEnum):
     """What is asked. One permit per action in the policy files; every condition is a forbid."""
 
+    APPROVE_TO_FILE = "ApproveToFile"
+    GRANT = "Grant"
     RECEIVE_RELEASE = "ReceiveRelease"
+    EXPORT_MEDIA = "ExportMedia"
+    PUBLISH = "Publish"
+    RETURN_TO_OWNER = "ReturnToOwner"
+    TRANSIT = "Transit"
 
 
-FOREIGN_CLASSES = frozenset({PartyClass.P2, PartyClass.P4, PartyClass.P5, PartyClass.P6, PartyClass.P7})
-"""Classes to which giving HGR information is 对外提供或开放使用."""
+GROUPS: Mapping[str, frozenset[Action]] = {
+    "Judged": frozenset(
+        {Action.APPROVE_TO_FILE, Action.GRANT, Action.RECEIVE_RELEASE, Action.EXPORT_MEDIA, Action.PUBLISH}
+    ),
+    "Reviewed": frozenset({Action.APPROVE_TO_FILE, Action.GRANT, Action.RECEIVE_RELEASE, Action.EXPORT_MEDIA}),
+    "Filed": frozenset({Action.GRANT, Action.RECEIVE_RELEASE, Action.EXPORT_MEDIA}),
+    "Leaving": frozenset({Action.RECEIVE_RELEASE, Action.EXPORT_MEDIA, Action.PUBLISH}),
+}
+"""The groups of actions that policies name, as law/schema.cedarschema declares them."""
 
-OUTSIDE_MAINLAND = frozenset({PartyClass.P3, PartyClass.P4, PartyClass.P5, PartyClass.P6, PartyClass.P7})
-"""Classes for which personal information leaves the mainland."""
+NOT_FOREIGN = frozenset({PartyClass.P1, PartyClass.P3})
+"""Giving HGR information to these is not 对外提供; to every other class, the unknown included, it is."""
+
+INSIDE_MAINLAND = frozenset({PartyClass.P1, PartyClass.P2})
+"""For these personal information stays in the mainland, if it is also accessed there."""

@@ -133,7 +133,10 @@ def test_the_real_cohort_leaves_by_law_and_is_what_it_should_be(
     assert held["outcome"] == "hold"
     assert [reason["rule"] for reason in held["decision"]["reasons"]] == ["HGR-17"], "more than 500 people"
     review = filings.NewFiling(
-        kind="security-review", number="SR-1", dataset_id=world.ids["dataset"], terms={"accepted_on": "2026-02-01"}
+        kind="security-review",
+        number="SR-1",
+        dataset_id=world.ids["dataset"],
+        terms={"accepted_on": "2026-02-01", "outcome": "passed"},
     )
     filings.record_filing(world.env, world.people["filer"], review)
     released = world.release(item)

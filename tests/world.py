@@ -108,7 +108,8 @@ class World:
     def file(self, who: str, package: Any, but: tuple[str, ...] = ()) -> None:
         """Record every filing the story needs for this recipient and package."""
         recipient = self.people[who].institution_id
-        covered = {"package_digest": package["digest"], "people": package["people"]}
+        where = "https://intake.example"
+        covered = {"package_digest": package["digest"], "people": package["people"], "storage_location": where}
         for kind in ("backup", "prior-report", "pia", "dua", "gba-contract"):
             if kind not in but:
                 new = filings.NewFiling(

@@ -19,7 +19,11 @@ HOSPITAL = {
     "place": "mainland",
     "city": "Shenzhen",
     "kind": "hospital",
-    "control": {"owners": [{"share": 1.0, "place": "mainland"}], "restricted": "no"},
+    "control": {
+        "owners": [{"share": 1.0, "place": "mainland"}],
+        "restricted": "no",
+        "critical_infrastructure": "no",
+    },
 }
 UNIVERSITY = {
     "name": {"en": "Victoria Harbour University", "zh-Hant": "維港大學"},

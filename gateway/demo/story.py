@@ -30,6 +30,7 @@ PURPOSE = {
     "commercial": False,
     "not_for_profit": True,
     "joint_research": "no",
+    "fee": "none",
     "text": "Modifiers of penetrance in inherited arrhythmia",
 }
 ETHICS = {"number": "HREC-2026-118", "valid_to": "2028-12-31"}
@@ -252,7 +253,8 @@ class Story:
         return someone.post("/applications", {"purpose": purpose, "evidence": evidence, "items": items})
 
     def _filings(self, package: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-        covered = {"package_digest": package["digest"], "people": package["people"]}
+        where = "https://data.victoria-harbour.example/intake"
+        covered = {"package_digest": package["digest"], "people": package["people"], "storage_location": where}
         contract = {"effective_from": "2026-01-05", "effective_to": "2029-01-04"}
         return [("backup", {}), ("prior-report", covered), ("pia", {}), ("dua", contract), ("gba-contract", contract)]
 

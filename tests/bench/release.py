@@ -115,7 +115,7 @@ def _reviewed(world: World) -> None:
         number="SR-1",
         dataset_id=world.ids["dataset"],
         recipient_id=world.people["researcher"].institution_id,
-        terms={"accepted_on": "2026-01-05"},
+        terms={"accepted_on": "2026-01-05", "outcome": "passed"},
     )
     filings.record_filing(world.env, world.people["filer"], review)
 

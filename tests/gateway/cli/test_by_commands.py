@@ -132,7 +132,7 @@ def _granted(desk: Desk) -> str:
     desk("steward", "application", "approve", item)
     desk("other", "application", "approve", item)
     frozen = desk("steward", "application", "package", item, "--json")
-    covered = {"package_digest": frozen["digest"], "people": frozen["people"]}
+    covered = {"package_digest": frozen["digest"], "people": frozen["people"], "storage_location": "https://x.example"}
     for kind in ("backup", "prior-report", "pia", "dua", "gba-contract"):
         body = {
             "kind": kind,
