@@ -17,6 +17,7 @@ from gateway.canonical import digest
 from gateway.counters import known_people
 from gateway.env import Env
 from gateway.errors import NotFound
+from gateway.filing_facts import filing_facts
 from gateway.measured import risk_facts
 from gateway.ports import Row, Tx
 from gateway.times import legal_day, parse
@@ -29,7 +30,6 @@ from policies.facts import (
     CountFacts,
     DatasetFacts,
     Facts,
-    FilingFacts,
     GrantFacts,
     IntegrityFacts,
     PersonFacts,
@@ -47,7 +47,6 @@ GBA = frozenset(
     | {"Hong Kong", "Macau"}
 )
 PERSONAL = frozenset({"vcf", "table", "reads", "fastq", "matrix"})
-MECHANISMS = ("cac-assessment", "gba-contract", "standard-contract", "certification")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +79,7 @@ def gather(tx: Tx, env: Env, row: Row, *, measured: bool) -> Evidence:
         view=_view(rows),
         purpose=_purpose_facts(rows, purpose),
         consents=ConsentFacts(total=allowed.total, permitted=len(allowed.ids), permitted_digest=allowed.digest),
-        filings=_filings(rows, day, len(allowed.ids)),
+        filings=filing_facts(rows, day, len(allowed.ids)),
         counts=_counts(tx, rows, counters, row, day),
         approvals=_approvals(tx, rows),
         grant=_grant(tx, env, rows, row),
@@ -267,106 +266,6 @@ def _purpose_facts(rows: Mapping[str, Any], purpose: Purpose) -> PurposeFacts:
         stated=bool(purpose.term),
         fee=rows["application"]["purpose"].get("fee", "unknown"),
     )
-
-
-def _filings(rows: Mapping[str, Any], day: date, people: int) -> FilingFacts:
-    standing: dict[str, list[Row]] = {}
-    for filing in rows["filings"]:
-        if _stands(filing, rows, day):
-            standing.setdefault(filing["kind"], []).append(filing)
-    reports, reviews = standing.get("prior-report", []), standing.get("security-review", [])
-    covering = [report for report in reports if _covers(report, rows, people)]
-    ethics = rows["application"]["evidence"].get("ethics", {})
-    mechanism = next((kind for kind in MECHANISMS if kind in standing), "none")
-    return FilingFacts(
-        backup="backup" in standing,
-        prior_report=bool(reports),
-        report_covers_package=bool(covering),
-        security_review=any(_terms(review).get("outcome") == "passed" for review in reviews),
-        security_review_outcome=_outcome(reviews),
-        ethics="ethics" in standing or (bool(ethics.get("number")) and _until(ethics.get("valid_to"), day)),
-        ethics_both_places=_both_places(standing.get("ethics", []), rows),
-        pia="pia" in standing,
-        dua="dua" in standing,
-        entrustment="entrustment" in standing,
-        joint_agreement="joint-agreement" in standing,
-        mechanism=mechanism,
-        backup_holder_is_filer=_same_holder(standing.get("backup", []), reports),
-        storage_location=any(_terms(report).get("storage_location") for report in reports),
-        pia_days_before_contract=_days_before(standing.get("pia", []), standing.get(mechanism, [])),
-        **_cooperation(standing.get("cooperation", []), rows),
-    )
-
-
-def _terms(filing: Row) -> Mapping[str, Any]:
-    return filing["terms"] or {}
-
-
-def _outcome(reviews: Sequence[Row]) -> str:
-    """refused, where any review refused; passed, where all passed; else unknown."""
-    found = {_terms(review).get("outcome", "unknown") for review in reviews}
-    return "refused" if "refused" in found else "passed" if found == {"passed"} else "unknown"
-
-
-def _cooperation(found: Sequence[Row], rows: Mapping[str, Any]) -> dict[str, Any]:
-    """The approval, whether it names this partner, these outputs and the agreement (HGR-12), and whether it changed."""
-    named = [f for f in found if f["recipient_id"] == rows["recipient"]["id"]]
-    return {
-        "cooperation": bool(found),
-        "cooperation_covers": any(_terms(f).get("own_outputs") and _terms(f).get("agreement") for f in named),
-        "cooperation_changed": _terms(named[0]).get("changed", "no") if named else "unknown",
-    }
-
-
-def _both_places(found: Sequence[Row], rows: Mapping[str, Any]) -> bool:
-    """An opinion of the mainland and one of the recipient's place; an opinion may be accepted for another place."""
-    places = {place for f in found for place in (_terms(f).get("place"), *_terms(f).get("accepted_for", ()))}
-    return {"mainland", rows["recipient"]["place"]} <= places
-
-
-def _same_holder(backups: Sequence[Row], reports: Sequence[Row]) -> str:
-    """Whether who filed the report holds the backup; a re-assignment (委托调整) names the new holder in its terms."""
-    if not backups or not reports:
-        return "unknown"
-    holders = {_terms(backup).get("holder", backup["recorded_by"]) for backup in backups}
-    return "yes" if {report["recorded_by"] for report in reports} <= holders else "no"
-
-
-def _days_before(assessments: Sequence[Row], contracts: Sequence[Row]) -> int:
-    """Days from the last impact assessment to the contract's effect; -1 where one is missing or came after."""
-    effects = [_terms(f).get("effective_from", _terms(f).get("accepted_on")) for f in contracts]
-    if not effects:
-        return -1
-    signed = min(date.fromisoformat(text[:10]) for text in effects if text)
-    done = [date.fromisoformat(_terms(f)["accepted_on"][:10]) for f in assessments]
-    return min(((signed - day).days for day in done if day <= signed), default=-1)
-
-
-def _stands(filing: Row, rows: Mapping[str, Any], day: date) -> bool:
-    """For this recipient and item, accepted, begun and not ended on the legal day (FAQ-5.6, FAQ-5.8)."""
-    terms = filing["terms"] or {}
-    recipient = filing["recipient_id"] in (None, rows["recipient"]["id"])
-    needs_recipient = filing["kind"] in {"prior-report", "dua", *MECHANISMS} and filing["recipient_id"] is None
-    begun = _from(terms.get("accepted_on"), day) and _from(terms.get("effective_from", terms.get("accepted_on")), day)
-    ended = terms.get("effective_to") is not None and not _until(terms["effective_to"], day)
-    ours = filing["item_id"] in (None, rows["item"]["id"])
-    return recipient and not needs_recipient and begun and not ended and ours
-
-
-def _covers(filing: Row, rows: Mapping[str, Any], people: int) -> bool:
-    """Release only a subset of what was filed: the frozen package, this view, no more people."""
-    terms, package = filing["terms"] or {}, rows["package"]
-    same = package is not None and terms.get("package_digest") == package["digest"]
-    views = {part["view"] for part in package["parts"]} if package else set()
-    return same and rows["view"]["id"] in views and people <= int(terms.get("people", 0))
-
-
-def _from(text: str | None, day: date) -> bool:
-    return text is not None and date.fromisoformat(text[:10]) <= day
-
-
-def _until(text: str | None, day: date) -> bool:
-    return text is not None and date.fromisoformat(text[:10]) >= day
 
 
 def _counts(tx: Tx, rows: Mapping[str, Any], counters: Mapping[str, frozenset[str]], row: Row, day: date) -> CountFacts:

@@ -1,8 +1,7 @@
 """Filings with the authorities, recorded by the owner's report filer: checked data; free text opens no door.
 
-Numbers are opaque strings (BKP-05). A filing is a fact; whether it is in effect, for this recipient, for this
-package and
-before the first byte, is for the policies to say.
+Numbers are opaque strings (BKP-05). What each kind must say is ``policies/tables/filings.toml``; whether a filing is in
+effect, for this recipient and this package, is asked at every decision.
 """
 
 from __future__ import annotations
@@ -15,25 +14,7 @@ from gateway.env import Actor, Env
 from gateway.errors import BadInput, NotFound
 from gateway.ports import Row, Tx
 from gateway.record import put_fact
-
-KINDS = frozenset(
-    {
-        "backup",
-        "prior-report",
-        "security-review",
-        "standard-contract",
-        "gba-contract",
-        "certification",
-        "cac-assessment",
-        "pia",
-        "dua",
-        "ethics",
-        "cooperation",
-        "open-use",
-        "entrustment",
-        "joint-agreement",
-    }
-)
+from policies.filings import problems
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +32,9 @@ class NewFiling:
 def record_filing(env: Env, actor: Actor, new: NewFiling) -> str:
     """Record a filing of one's own institution's dataset; its id."""
     require(actor, "report-filer")
-    if new.kind not in KINDS:
-        raise BadInput(f"kind must be one of {', '.join(sorted(KINDS))}")
-    if not new.number.strip():
-        raise BadInput("a filing has a number; the authority gives it")
+    found = problems(new.kind, new.number, new.terms, recipient=new.recipient_id)
+    if found:
+        raise BadInput("; ".join(f"{new.kind[:40]}: {each.term} {each.says} ({each.source})" for each in found))
     filing_id = env.new_id()
 
     def work(tx: Tx) -> None:

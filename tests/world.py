@@ -17,7 +17,7 @@ from gateway import accounts, applications, datasets, filings, release
 from gateway.accounts import NewPerson
 from gateway.bootstrap import make_home, open_env
 from gateway.crypt4gh import generate_keypair, open_sealed, write_public_key
-from gateway.demo.people import COMPANY, HOSPITAL, UNIVERSITY
+from gateway.demo.people import COMPANY, HOSPITAL, UNIVERSITY, papers
 from gateway.demo.story import ETHICS, PURPOSE
 from gateway.env import Actor, Env
 from gateway.record import put_fact
@@ -107,19 +107,10 @@ class World:
 
     def file(self, who: str, package: Any, but: tuple[str, ...] = ()) -> None:
         """Record every filing the story needs for this recipient and package."""
-        recipient = self.people[who].institution_id
-        where = "https://intake.example"
-        covered = {"package_digest": package["digest"], "people": package["people"], "storage_location": where}
-        for kind in ("backup", "prior-report", "pia", "dua", "gba-contract"):
-            if kind not in but:
-                new = filings.NewFiling(
-                    kind=kind,
-                    number=f"{kind}-1",
-                    dataset_id=self.ids["dataset"],
-                    recipient_id=None if kind in {"backup", "pia"} else recipient,
-                    terms={"accepted_on": "2026-01-05", **(covered if kind == "prior-report" else {})},
-                )
-                self.ids[f"filing:{kind}:{who}"] = filings.record_filing(self.env, self.people["filer"], new)
+        for paper in papers(package, self.people[who].institution_id):
+            if paper["kind"] not in but:
+                new = filings.NewFiling(dataset_id=self.ids["dataset"], **paper)
+                self.ids[f"filing:{new.kind}:{who}"] = filings.record_filing(self.env, self.people["filer"], new)
 
     def release(self, item: str, view: str = "variants", who: str = "researcher") -> dict[str, Any]:
         """Ask and carry as far as it goes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -118,3 +119,43 @@ class Keyring:
     def _answer(someone: Someone, asked: dict[str, str], answer: bytes) -> str:
         body = {"challenge": asked["challenge"], "answer": base64.b64encode(answer).decode()}
         return str(someone.post("/keys", body)["id"])
+
+
+def papers(package: Mapping[str, Any], recipient: str | None) -> list[dict[str, Any]]:
+    """Every filing of the story for one frozen package and recipient, all synthetic, in the order they are made."""
+    contract = {"effective_from": "2026-01-05", "effective_to": "2029-01-04"}
+    report = {
+        "accepted_on": "2026-01-05",
+        "backup": "backup-2026-001",
+        "purpose": "Modifiers of penetrance in inherited arrhythmia",
+        "information": {"name": "cohort variants", "type": "WGS variants", "quantity": f"{package['people']} people"},
+        "risk": "small; the impact assessment has the details",
+        "storage_location": "https://data.victoria-harbour.example/intake",
+        "package_digest": package["digest"],
+        "people": package["people"],
+    }
+    clauses = ["no re-identification", "no linkage with outside data", "no onward sharing"]
+    seals = ["Shenzhen Harbour Hospital", "the recipient"]
+    terms: dict[str, dict[str, Any]] = {
+        "backup": {
+            "accepted_on": "2026-01-05",
+            "project_on": "2026-01-02",
+            "backup_on": "2026-01-03",
+            "linked_on": "2026-01-04",
+            "repository": "GVM",
+            "accessions": {"cohort.vcf.gz": "GVM000001"},
+        },
+        "prior-report": report,
+        "pia": {"accepted_on": "2026-01-02", "lawful": "consent", "impact": "medium", "measures": "sealed, pseudonyms"},
+        "dua": {**contract, "clauses": clauses, "sealed_by": seals},
+        "gba-contract": contract,
+    }
+    return [
+        {
+            "kind": kind,
+            "number": f"{kind}-2026-001",
+            "recipient_id": None if kind in {"backup", "pia"} else recipient,
+            "terms": body,
+        }
+        for kind, body in terms.items()
+    ]

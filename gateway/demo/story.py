@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from gateway import accounts
 from gateway.bootstrap import SystemRandomness
 from gateway.demo.errors import StoryError
-from gateway.demo.people import COMPANY, HOSPITAL, PASSWORD, STAFF, UNIVERSITY, Keyring, Someone
+from gateway.demo.people import COMPANY, HOSPITAL, PASSWORD, STAFF, UNIVERSITY, Keyring, Someone, papers
 from gateway.demo.proof import prove
 from gateway.env import Env
 from gateway.settings import Settings
@@ -130,11 +130,8 @@ class Story:
         for login in ("data.steward", "genetics.steward"):
             self.people[login].post(f"/items/{item}/approvals")
         package = self.people["data.steward"].post(f"/items/{item}/package")
-        for kind, terms in self._filings(package):
-            recipient = None if kind in {"backup", "pia"} else self.ids["university"]
-            body = {"kind": kind, "number": f"{kind}-2026-001", "dataset_id": self.ids["dataset"]}
-            filed = {**body, "recipient_id": recipient, "terms": {"accepted_on": "2026-01-05", **terms}}
-            self.people["report.filer"].post("/filings", filed)
+        for paper in papers(package, self.ids["university"]):
+            self.people["report.filer"].post("/filings", {"dataset_id": self.ids["dataset"], **paper})
         now = datetime.now(UTC)
         grant = self.people["data.steward"].post(
             f"/items/{item}/grant",
@@ -251,12 +248,6 @@ class Story:
         items = [{"dataset_id": self.ids["dataset"], "views": [self.views[name] for name in views]}]
         evidence = {"ethics": ETHICS, "terms_accepted": True}
         return someone.post("/applications", {"purpose": purpose, "evidence": evidence, "items": items})
-
-    def _filings(self, package: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-        where = "https://data.victoria-harbour.example/intake"
-        covered = {"package_digest": package["digest"], "people": package["people"], "storage_location": where}
-        contract = {"effective_from": "2026-01-05", "effective_to": "2029-01-04"}
-        return [("backup", {}), ("prior-report", covered), ("pia", {}), ("dua", contract), ("gba-contract", contract)]
 
     def _ask(self, view: str) -> str:
         body = {"item_id": self.ids["item"], "view_id": self.views[view]}

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from gateway.bootstrap import open_env
 from gateway.cli.app import app as commands
-from gateway.demo.people import UNIVERSITY
+from gateway.demo.people import UNIVERSITY, papers
 from gateway.demo.server import serving
 from gateway.env import Env
 from gateway.errors import BadInput, Conflict, NotAllowed, NotSignedIn, Unavailable
@@ -132,15 +132,8 @@ def _granted(desk: Desk) -> str:
     desk("steward", "application", "approve", item)
     desk("other", "application", "approve", item)
     frozen = desk("steward", "application", "package", item, "--json")
-    covered = {"package_digest": frozen["digest"], "people": frozen["people"], "storage_location": "https://x.example"}
-    for kind in ("backup", "prior-report", "pia", "dua", "gba-contract"):
-        body = {
-            "kind": kind,
-            "number": f"{kind}-1",
-            "dataset_id": desk.ids["dataset"],
-            "recipient_id": None if kind in {"backup", "pia"} else desk.ids["university"],
-            "terms": {"accepted_on": "2026-01-05", **(covered if kind == "prior-report" else {})},
-        }
+    for paper in papers(frozen, desk.ids["university"]):
+        body, kind = {"dataset_id": desk.ids["dataset"], **paper}, paper["kind"]
         desk("filer", "filing", "add", desk.file(f"{kind}.yaml", body), "--json")
     words = ("--from", "2026-01-01", "--to", "2099-01-01", "--releases", 3)
     keys = ("--encryption-key", encryption, "--signing-key", signing)
