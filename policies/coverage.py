@@ -63,7 +63,11 @@ def page() -> str:
         how, where = " and ".join(how for how, _ in found), "; ".join(where for _, where in found)
         lines.append(f"| {name} | {row['title']} | {how} | {where} |")
     own = [rule for rule in _all_rules() if rule.rule not in catalogue()]
-    lines += ["", "Rules beside the catalogue: house rules, and the second half of a rule that both denies and holds.", ""]
+    lines += [
+        "",
+        "Rules beside the catalogue: house rules, and the second half of a rule that both denies and holds.",
+        "",
+    ]
     lines += ["| id | effect | what | pack |", "|---|---|---|---|"]
     lines += [f"| {rule.rule} | {rule.effect} | {rule.title['en']} | {rule.pack} |" for rule in own]
     return HEAD + "\n".join(lines) + "\n"
