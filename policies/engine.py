@@ -73,7 +73,7 @@ def parsed(text: str) -> dict[str, Body]:
         found = json.loads(cedarpy.policies_to_json_str(text))["staticPolicies"].values()
     except ValueError as error:
         raise PolicyError(f"the policy text does not parse: {error}") from None
-    by_id = {body["annotations"].get("id", ""): body for body in found}
+    by_id = {body.get("annotations", {}).get("id", ""): body for body in found}
     if len(by_id) != len(found) or "" in by_id:
         raise PolicyError("every policy has an @id of its own")
     return by_id

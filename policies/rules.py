@@ -18,6 +18,11 @@ from policies.engine import Body, PolicyError, paths, scope
 from policies.vocabulary import GROUPS, Action, Effect
 
 LANGUAGES = ("en", "zh-Hans", "zh-Hant")
+DERIVED = {
+    "recipient.foreign": ("recipient.party_class", "person.foreign_individual"),
+    "recipient.outside": ("recipient.party_class", "person.place_of_access"),
+}
+"""What the two derived attributes are worked out from; a reason shows these too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +68,7 @@ def read_rule(pack: str, body: Body, words: Mapping[str, Any]) -> Rule:
         cite = tuple(_cite(part) for part in notes["cite"].split(";"))
         title, remedy = words[notes["title"]]["title"], words[notes["remedy"]]["remedy"]
         read = paths(body)
+        read = tuple(sorted({*read, *(source for path in read for source in DERIVED.get(path, ()))}))
         rule = Rule(
             rule=name,
             effect=Effect(notes["effect"]),
