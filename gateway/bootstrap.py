@@ -171,7 +171,7 @@ def open_env(
         staging=Staging(home.root / "staging", keys, random),
         copies=SealedStore(home.root / "copies"),
         objects=_Opened,
-        policy=load_policy(),
+        policies=load_policy,
         reached=reached or (lambda _point: None),
         demo=home.demo,
         settings=settings.model_dump(include={"session_hours", "token_minutes", "epoch_poll_seconds"}),

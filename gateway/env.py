@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol
 
 from gateway.ports import Clock, Randomness, Reached, UnitOfWork
+from policies.decide import Policy
 
 
 class FactsOfLog(Protocol):
@@ -72,6 +73,13 @@ class Objects(Protocol):
         """Bytes."""
 
 
+class Policies(Protocol):
+    """The installed rules."""
+
+    def __call__(self, packs: frozenset[str]) -> Policy:
+        """Them with these packs switched on, parsed once. Raises PolicyError on a pack that is not there."""
+
+
 class OpenObjects(Protocol):
     """Opens a dataset's source by the root it was registered with."""
 
@@ -108,7 +116,7 @@ class Env:
     staging: Any
     copies: Any
     objects: OpenObjects
-    policy: Any
+    policies: Policies
     reached: Reached
     demo: bool
     settings: Mapping[str, Any] = field(default_factory=dict)

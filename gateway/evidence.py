@@ -18,12 +18,13 @@ from gateway.counters import known_people
 from gateway.env import Env
 from gateway.errors import NotFound
 from gateway.filing_facts import filing_facts
+from gateway.lawbook import SCOPE, in_force
 from gateway.measured import risk_facts
 from gateway.ports import Row, Tx
 from gateway.times import legal_day, parse
 from policies.consent import Permitted, Use, permitted
 from policies.counting import controlled_from_outside, party_class
-from policies.decide import Decision
+from policies.decide import Decision, Policy
 from policies.facts import (
     ApprovalFacts,
     ConsentFacts,
@@ -60,11 +61,13 @@ class Evidence:
     permitted: Permitted
     counters: Mapping[str, frozenset[str]]
     rows: Mapping[str, Any]
+    policy: Policy
+    policy_activated: bool
 
 
 def gather(tx: Tx, env: Env, row: Row, *, measured: bool) -> Evidence:
     """Facts for one release row, stored or only imagined. ``measured`` demands the risk of the row's own core view."""
-    rows = release_rows(tx, row)
+    rows, law = release_rows(tx, row), in_force(tx, env)
     now = env.clock.now()
     day = legal_day(now)
     purpose = _purpose(rows["application"]["purpose"])
@@ -93,14 +96,25 @@ def gather(tx: Tx, env: Env, row: Row, *, measured: bool) -> Evidence:
         permitted=allowed,
         counters=counters,
         rows=rows,
+        policy=law.policy,
+        policy_activated=law.activated,
     )
 
 
+def release_facts(evidence: Evidence, *, tampered: Sequence[str], source_readable: bool = True) -> Facts:
+    """The whole facts: what was gathered, with what the ledger said of the rows."""
+    integrity = IntegrityFacts(
+        rows_that_differ=len(tampered),
+        source_readable=source_readable,
+        policy_activated=evidence.policy_activated,
+    )
+    return replace(evidence.facts, integrity=integrity)
+
+
 def decide_release(env: Env, evidence: Evidence, *, tampered: Sequence[str], source_readable: bool = True) -> Decision:
-    """The decision on this evidence, with what the ledger said of the rows."""
-    integrity = IntegrityFacts(rows_that_differ=len(tampered), source_readable=source_readable)
-    facts = replace(evidence.facts, integrity=integrity)
-    decided: Decision = env.policy.decide(Action.RECEIVE_RELEASE, facts, env.clock.now())
+    """The decision on this evidence, by the rules that judge here."""
+    facts = release_facts(evidence, tampered=tampered, source_readable=source_readable)
+    decided: Decision = evidence.policy.decide(Action.RECEIVE_RELEASE, facts, env.clock.now())
     return decided
 
 
@@ -146,7 +160,7 @@ def release_rows(tx: Tx, row: Row) -> dict[str, Any]:
 def _scopes(rows: Mapping[str, Any]) -> tuple[str, ...]:
     people = {rows["requester"]["id"], *(approval["person_id"] for approval in rows["approvals"]), *rows["filers"]}
     things = {rows["item"]["id"], rows["application"]["id"], rows["dataset"]["id"]}
-    return tuple(sorted(people | things | {rows["recipient"]["id"], rows["owner"]["id"]}))
+    return tuple(sorted({SCOPE} | people | things | {rows["recipient"]["id"], rows["owner"]["id"]}))
 
 
 def _purpose(stated: Mapping[str, Any]) -> Purpose:

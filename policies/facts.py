@@ -187,10 +187,11 @@ class RiskFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntegrityFacts:
-    """How the rows relied upon compare with the ledger, and whether the source could be read."""
+    """How the rows relied upon compare with the ledger, whether the source could be read, who activated the rules."""
 
     rows_that_differ: int = -1
     source_readable: bool = False
+    policy_activated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

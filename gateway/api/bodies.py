@@ -133,7 +133,22 @@ class WithdrawalBody(Body):
 
 
 class ExplainBody(Body):
-    """Facts as ``tongguan schema facts`` documents them, and the moment to judge by."""
+    """Facts as ``tongguan schema facts`` documents them, what is asked, and the moment to judge by."""
 
     at: datetime | None = None
+    action: str | None = None
     facts: dict[str, dict[str, Any]]
+
+
+class ActivationBody(Body):
+    """Packs to switch on; the installed rules otherwise."""
+
+    packs: list[str] = Field(default_factory=list, max_length=20)
+
+
+class SignOffBody(Body):
+    """A rule, and what the answer for it rests on."""
+
+    rule: str = Field(max_length=40)
+    reason: str = Field(min_length=1, max_length=400)
+    packs: list[str] = Field(default_factory=list, max_length=20)

@@ -8,10 +8,7 @@ from fastapi import APIRouter
 
 from gateway import applications, datasets, filings, labels, listings, revocation, risk_signing
 from gateway.api.auth import CurrentActor, CurrentEnv
-from gateway.api.bodies import ApplicationBody, ExplainBody, FilingBody, GrantBody, LabelBody, RootBody, WithdrawalBody
-from gateway.errors import BadInput
-from policies.facts import Facts
-from policies.vocabulary import Action
+from gateway.api.bodies import ApplicationBody, FilingBody, GrantBody, LabelBody, RootBody, WithdrawalBody
 
 router = APIRouter(tags=["custody"])
 
@@ -153,15 +150,3 @@ def own_filings(env: CurrentEnv, actor: CurrentActor) -> list[dict[str, Any]]:
 def withdraw_filing(filing_id: str, env: CurrentEnv, actor: CurrentActor) -> None:
     """Mark a filing as no longer standing."""
     filings.withdraw_filing(env, actor, filing_id)
-
-
-@router.post("/policy/explain")
-def explain(body: ExplainBody, env: CurrentEnv, actor: CurrentActor) -> dict[str, Any]:
-    """What the law would say of these facts."""
-    del actor
-    try:
-        facts = Facts.from_json(body.facts)
-    except (ValueError, TypeError) as error:
-        raise BadInput(f"facts: {error}") from None
-    answer: dict[str, Any] = env.policy.decide(Action.RECEIVE_RELEASE, facts, body.at or env.clock.now()).to_json()
-    return answer

@@ -115,6 +115,25 @@ token = _plain(
 )
 challenge = _plain("challenge", _id(primary=True), _ref("person_id"), _json("body"), _text("expires_at"))
 
+# The rules that judge ----------------------------------------------------------------------------------------------
+policy_activation = _fact(
+    "policy_activation",
+    _text("policy_version"),
+    _json("packs"),
+    _text("proposed_at"),
+    _text("confirmed_at"),
+    *_two_persons(),
+)
+policy_sign_off = _fact(
+    "policy_sign_off",
+    _text("rule"),
+    _text("digest"),
+    _ref("person_id"),
+    _text("reason"),
+    _text("signed_at"),
+    _text("state"),
+)
+
 # Datasets ---------------------------------------------------------------------------------------------------------
 dataset = _fact(
     "dataset",

@@ -46,7 +46,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "approvals": {"people": 2, "units": 2, "by_applicant": False, "unbound": 0},
     "grant": {"state": "active", "in_period": True, "keys_bound": True, "releases_left": 3, "same_place": "yes"},
     "risk": {"measured": True, "required": True, "clean": True, "linkable": True},
-    "integrity": {"rows_that_differ": 0, "source_readable": True},
+    "integrity": {"rows_that_differ": 0, "source_readable": True, "policy_activated": True},
     "custody": {
         "recipient_is_owner": "yes", "order": True, "contract": True, "sealed": True, "origin": "abroad",
         "domestic_data_added": "no", "returns_to_origin": "yes", "hgr_side_decided": True,
@@ -175,6 +175,7 @@ PASSES: list[Case] = [
 FAILS: list[Case] = [
     *(_case(action, {"integrity.rows_that_differ": 1}, "GW-02") for action in (RELEASE, GRANT, RETURN, TRANSIT)),
     _case(RELEASE, {"integrity.rows_that_differ": -1}, "GW-02"),
+    *(_case(action, {"integrity.policy_activated": False}, "GW-26") for action in (RELEASE, GRANT, RETURN, TRANSIT)),
     *(_case(action, {"integrity.source_readable": False}, "GW-03") for action in (RELEASE, MEDIA, RETURN, TRANSIT)),
     *(_case(action, {"dataset.secret": "unknown"}, "HGR-24") for action in (RELEASE, APPROVE, RETURN, TRANSIT)),
     _case(RELEASE, {"dataset.secret": "yes"}, "HGR-24"),
