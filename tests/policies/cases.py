@@ -259,6 +259,7 @@ FAILS: list[Case] = [
     _case(RELEASE, {"provider.filer_authorised": "no", "filings.prior_report": False}, "BKP-01", "HGR-10"),
     _case(RELEASE, {"provider.filer_authorised": "unknown", "filings.backup": False}, "BKP-01", "BKP-02"),
     _case(PUBLISH, {**FREQUENCIES, "provider.filer_authorised": "no", "filings.backup": False}, "BKP-01", "FAQ-5.1"),
+    _case(RELEASE, {"provider.filer_of_owner": "unknown"}, "BKP-01"),
     _case(RELEASE, {"filings.backup_holder_is_filer": "no"}, "BKP-03"),
     _case(PUBLISH, {**FREQUENCIES, "filings.backup_holder_is_filer": "unknown"}, "BKP-03"),
     _case(APPROVE, {"provider.owner_chinese": "no"}, "HGR-11"),
