@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import sys
 from collections.abc import Iterator
 from importlib.resources import files
 from typing import Any, get_type_hints
@@ -122,7 +123,7 @@ def test_every_change_of_any_one_rule_is_noticed_by_a_case(sources: Sources, cas
             made_ += 1
             if survives(engine, name, questions):
                 survivors.append(f"{name} {what}")
-    print(f"\n{made_} mutants of rules, {stillborn} refused by the schema, {len(survivors)} survived")
+    sys.stdout.write(f"\n{made_} mutants of rules, {stillborn} refused by the schema, {len(survivors)} survived\n")
     assert sorted(survivors) == sorted(EQUAL)
     assert made_ >= 400
 
@@ -141,7 +142,7 @@ def test_deleting_any_one_forbid_is_noticed_by_a_case(sources: Sources, cases: l
         ]
         assert noticed, f"nobody misses {name}"
         count += 1
-    print(f"\n{count} rules deleted, each missed by a case")
+    sys.stdout.write(f"\n{count} rules deleted, each missed by a case\n")
 
 
 def _differs(engine: Engine, policy: Policy, case: Case, *, permit: bool) -> bool:
@@ -177,6 +178,6 @@ def test_opening_any_one_default_of_the_facts_is_noticed(sources: Sources) -> No
                 continue
             answers = {action: policy.decide(action, left_out, AT).effect for action, _, _ in PASSES}
             needed += any(effect != Effect.PERMIT for effect in answers.values())
-    print(f"\n{needed} facts refuse by being left out")
+    sys.stdout.write(f"\n{needed} facts refuse by being left out\n")
     assert needed >= 70
     assert OFF_PACKS >= TRUSTED
