@@ -113,6 +113,8 @@ PASSES: list[Case] = [
     _case(RELEASE, {**TABLE, "view.identifiability": "L4"}),
     *(_case(RELEASE, {"view.grade": grade}) for grade in ("G1", "G2", "G3")),
     _case(RELEASE, {"counts.exome_genome_people": 500}),
+    _case(RELEASE, {"counts.exome_genome_people": 0, "counts.sensitive_people_this_year": 0, "counts.people_this_year": 0}),
+    _case(RELEASE, {"counts.people_this_year": 0, "view.sensitive": "no", **NO_CONTRACT}),
     _case(RELEASE, {"counts.exome_genome_people": 501, "view.exome_or_genome": "no"}),
     _case(RELEASE, {**FLAGGED, "filings.security_review": True, "filings.security_review_outcome": "passed"}),
     # The internal approval comes before the filings, never after them (section 17, order of states).
@@ -133,6 +135,7 @@ PASSES: list[Case] = [
     # Already public, used as is, its accession kept (FAQ-5.11).
     _case(RELEASE, {**OUTBOUND_QUESTIONS, **ALLOWED_PUBLIC}),
     _case(RELEASE, {**ALLOWED_PUBLIC, "purpose.joint_research": "yes"}),
+    *(_case(RELEASE, {**UNFILED, **why}) for why in (ALLOWED_PUBLIC, {"dataset.hgr": "no"}, {"recipient.party_class": "P3"})),
     _case(RELEASE, {"counts.sensitive_people_this_year": 9_999}),
     _case(RELEASE, {"counts.people_this_year": 999_999, "view.sensitive": "no"}),
     _case(RELEASE, {"counts.sensitive_people_this_year": 10_000, "filings.mechanism": "cac-assessment"}),
@@ -256,11 +259,20 @@ FAILS: list[Case] = [
     _case(RELEASE, {"filings.backup": False}, "BKP-02"),
     _case(RELEASE, {**UNFILED, "recipient.party_class": "P2"}, "HGR-10", "BKP-02"),
     _case(RELEASE, {**UNFILED, "dataset.public": "yes"}, "HGR-10", "BKP-02"),
+    # Half of the exemption for public data is none: declared without its accession, or an accession of something else.
+    *(_case(action, {**OUTBOUND_QUESTIONS, half: value}, "BKP-01", "BKP-03", "FAQ-5.7a", "FAQ-5.12", "HGR-05a", "HGR-14",
+            "HGR-15", "HGR-16", "HGR-17")
+      for action in (RELEASE, GRANT, MEDIA) for half, value in (("dataset.public", "yes"), ("dataset.public_accession", True))),
+    *(_case(RELEASE, {"purpose.joint_research": "yes", half: value}, "HGR-05", "HGR-07a", "HGR-21")
+      for half, value in (("dataset.public", "yes"), ("dataset.public_accession", True))),
     _case(RELEASE, {**UNFILED, "dataset.public_accession": True}, "HGR-10", "BKP-02"),
     _case(RELEASE, {"provider.filer_authorised": "no", "filings.prior_report": False}, "BKP-01", "HGR-10"),
     _case(RELEASE, {"provider.filer_authorised": "unknown", "filings.backup": False}, "BKP-01", "BKP-02"),
     _case(PUBLISH, {**FREQUENCIES, "provider.filer_authorised": "no", "filings.backup": False}, "BKP-01", "FAQ-5.1"),
+    _case(RELEASE, {"provider.filer_of_owner": "unknown"}, "BKP-01"),
     _case(RELEASE, {"filings.backup_holder_is_filer": "no"}, "BKP-03"),
+    _case(RELEASE, {"filings.backup_holder_is_filer": "unknown", "filings.backup": False}, "BKP-02"),
+    _case(RELEASE, {"filings.backup_holder_is_filer": "unknown", "filings.prior_report": False}, "HGR-10"),
     _case(PUBLISH, {**FREQUENCIES, "filings.backup_holder_is_filer": "unknown"}, "BKP-03"),
     _case(APPROVE, {"provider.owner_chinese": "no"}, "HGR-11"),
     _case(RELEASE, {"provider.owner_chinese": "no", "provider.branch_listed": True}, "HGR-11"),
