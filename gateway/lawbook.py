@@ -52,15 +52,7 @@ def in_force(tx: Tx, env: Env) -> InForce:
 
 def unsigned(tx: Tx, policy: Policy) -> tuple[str, ...]:
     """Ids of rules whose cited text nobody read and for whose present wording no named person answers."""
-    given = [
-        SignOff(
-            rule=row["rule"],
-            person=row["person_id"],
-            signed_on=legal_day(parse(row["signed_at"])),
-            digest=row["digest"],
-        )
-        for row in tx.find("policy_sign_off", state="given")
-    ]
+    given = [_sign_off(row) for row in tx.find("policy_sign_off", state="given")]
     try:
         production(policy, given)
     except NotSignedOff:
@@ -87,7 +79,7 @@ def status(env: Env, actor: Actor) -> dict[str, Any]:
     return env.uow.read(work)
 
 
-def propose_activation(env: Env, actor: Actor, packs: Sequence[str]) -> Row:
+def propose_activation(env: Env, actor: Actor, packs: Sequence[str]) -> dict[str, Any]:
     """Propose that the installed rules judge, with these packs switched on."""
     require(actor, "operator", "steward")
     policy = _policy(env, packs)
@@ -104,11 +96,11 @@ def propose_activation(env: Env, actor: Actor, packs: Sequence[str]) -> Row:
     )
 
 
-def confirm_activation(env: Env, actor: Actor, activation_id: str) -> Row:
+def confirm_activation(env: Env, actor: Actor, activation_id: str) -> dict[str, Any]:
     """A second person makes a proposed activation the one that judges; the one before is superseded."""
     require(actor, "operator", "steward")
 
-    def work(tx: Tx) -> Row:
+    def work(tx: Tx) -> dict[str, Any]:
         row = tx.get("policy_activation", activation_id)
         if row is None:
             raise NotFound("policy activation")
@@ -157,6 +149,11 @@ def sign_off(env: Env, actor: Actor, rule_id: str, *, reason: str, packs: Sequen
     return sign_id
 
 
+def _sign_off(row: Row) -> SignOff:
+    signed_on = legal_day(parse(row["signed_at"]))
+    return SignOff(rule=row["rule"], person=row["person_id"], signed_on=signed_on, digest=row["digest"])
+
+
 def _policy(env: Env, packs: Sequence[str]) -> Policy:
     try:
         return env.policies(frozenset(packs))
@@ -164,6 +161,6 @@ def _policy(env: Env, packs: Sequence[str]) -> Policy:
         raise BadInput(str(error)) from None
 
 
-def _shown(row: Row) -> Row:
+def _shown(row: Row) -> dict[str, Any]:
     keys = ("id", "policy_version", "packs", "proposed_by", "proposed_at", "confirmed_by", "confirmed_at", "state")
     return {key: row[key] for key in keys}
