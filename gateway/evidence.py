@@ -37,6 +37,7 @@ from policies.facts import (
     ProviderFacts,
     PurposeFacts,
     RecipientFacts,
+    ReportFilerFacts,
     ViewFacts,
 )
 from policies.purposes import Purpose, matches
@@ -77,6 +78,7 @@ def gather(tx: Tx, env: Env, row: Row, *, measured: bool) -> Evidence:
     facts = Facts(
         person=_person(rows, row),
         recipient=_recipient(rows),
+        report_filer=_report_filer(rows),
         provider=_provider(rows),
         dataset=_dataset(rows["dataset"]),
         view=_view(rows),
@@ -220,14 +222,20 @@ def _provider(rows: Mapping[str, Any]) -> ProviderFacts:
     owner = rows["owner"]
     foreign = controlled_from_outside(owner["control"])
     chinese = {"yes": "no", "no": "yes"}.get(foreign, "unknown") if owner["place"] == "mainland" else "unknown"
-    filers = {person["institution_id"] for person in rows["filers"].values()}
     return ProviderFacts(
         owner_chinese=chinese,
         in_gba=owner["city"] in GBA,
-        filer_of_owner="unknown" if not filers else "yes" if filers == {owner["id"]} else "no",
-        filer_authorised="yes" if filers and all(p["state"] == "active" for p in rows["filers"].values()) else "no",
         critical_infrastructure=(owner["control"] or {}).get("critical_infrastructure", "unknown"),
         branch_listed=bool((owner["control"] or {}).get("branch_listed")),
+    )
+
+
+def _report_filer(rows: Mapping[str, Any]) -> ReportFilerFacts:
+    filers = rows["filers"].values()
+    homes = {person["institution_id"] for person in filers}
+    return ReportFilerFacts(
+        of_owner="unknown" if not homes else "yes" if homes == {rows["owner"]["id"]} else "no",
+        authorised="yes" if filers and all(person["state"] == "active" for person in filers) else "no",
     )
 
 

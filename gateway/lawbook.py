@@ -1,8 +1,8 @@
 """Which rules judge here: the policy version that two people activated, its packs, and who answers for unread rules.
 
-New software brings new rules, and a pack that is off binds nobody until it is switched on. Both change what may leave, so
-both are acts of two people, recorded in the ledger. Until they are made a real home holds every release (GW-26). A demo
-home judges by the rules it came with until two people activate others.
+New software brings new rules, and a pack that is off binds nobody until it is switched on. Both change what may leave,
+so both are acts of two people, recorded in the ledger. Until they are made a real home holds every release (GW-26). A
+demo home judges by the rules it came with until two people activate others.
 """
 
 from __future__ import annotations

@@ -77,11 +77,17 @@ def what_if(
 
 
 def read_request(body: Mapping[str, Any], at: datetime) -> tuple[Action, Facts, datetime]:
-    """Action, facts and moment of an explain request; a release and ``at`` where they are not given."""
+    """Action, facts and moment of an explain request; a release and ``at`` where they are not given.
+
+    The sections of the facts stand beside ``at`` and ``action``, or together under ``facts``. Raises ValueError.
+    """
     moment = datetime.fromisoformat(body["at"]) if body.get("at") else at
     if moment.tzinfo is None:
         raise ValueError("at needs an offset from UTC")
-    return Action(body.get("action", Action.RECEIVE_RELEASE)), Facts.from_json(body["facts"]), moment
+    sections = body["facts"] if "facts" in body else {k: v for k, v in body.items() if k not in {"at", "action"}}
+    if not sections:
+        raise ValueError("the request states no facts")
+    return Action(body.get("action", Action.RECEIVE_RELEASE)), Facts.from_json(sections), moment
 
 
 def _outcome(name: str, old: Policy, new: Policy, asked: tuple[Action, Facts, datetime]) -> Outcome:

@@ -39,14 +39,20 @@ class RecipientFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderFacts:
-    """Owner and holder are two; only the owner files."""
+    """The owner of the information, who provides it; owner and holder are two."""
 
     owner_chinese: str = "unknown"
     in_gba: bool = False
-    filer_of_owner: str = "unknown"
-    filer_authorised: str = "unknown"
     critical_infrastructure: str = "unknown"
     branch_listed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportFilerFacts:
+    """Who filed with the authority: another role than who asks for access (rule catalogue, section 17)."""
+
+    of_owner: str = "unknown"
+    authorised: str = "unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,6 +245,7 @@ class Facts:
 
     person: PersonFacts = PersonFacts()
     recipient: RecipientFacts = RecipientFacts()
+    report_filer: ReportFilerFacts = ReportFilerFacts()
     provider: ProviderFacts = ProviderFacts()
     dataset: DatasetFacts = DatasetFacts()
     view: ViewFacts = ViewFacts()

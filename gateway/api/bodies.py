@@ -132,12 +132,13 @@ class WithdrawalBody(Body):
     participant: str
 
 
-class ExplainBody(Body):
-    """Facts as ``tongguan schema facts`` documents them, what is asked, and the moment to judge by."""
+class ExplainBody(BaseModel):
+    """Sections of facts as ``tongguan schema facts`` documents them, what is asked, and the moment to judge by."""
 
+    # Sections are the other keys; the facts themselves refuse what they do not know.
+    model_config = ConfigDict(extra="allow", frozen=True)
     at: datetime | None = None
     action: str | None = None
-    facts: dict[str, dict[str, Any]]
 
 
 class ActivationBody(Body):

@@ -11,20 +11,20 @@ from gateway.api.auth import CurrentActor, CurrentEnv
 from gateway.api.bodies import ActivationBody, ExplainBody, SignOffBody
 from gateway.errors import BadInput
 from policies.diff import read_request
+from policies.explain import explain as whole_answer
 
 router = APIRouter(prefix="/policy", tags=["policy"])
 
 
 @router.post("/explain")
-def explain(body: ExplainBody, env: CurrentEnv, actor: CurrentActor) -> dict[str, Any]:
-    """What the law in force here says of these facts: every failing rule, with citation and remedy."""
+def explain(body: ExplainBody, env: CurrentEnv, actor: CurrentActor, all: bool = False) -> dict[str, Any]:  # noqa: A002
+    """What the law in force here says of these facts; ``all`` adds the rules that did not fail, and why."""
     del actor
     try:
         action, facts, at = read_request(body.model_dump(exclude_none=True, mode="json"), env.clock.now())
     except (ValueError, TypeError) as error:
         raise BadInput(f"facts: {error}") from None
-    policy = env.uow.read(lambda tx: lawbook.in_force(tx, env)).policy
-    return policy.decide(action, facts, at).to_json()
+    return whole_answer(env.uow.read(lambda tx: lawbook.in_force(tx, env)).policy, action, facts, at, everything=all)
 
 
 @router.get("")

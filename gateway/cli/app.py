@@ -6,21 +6,20 @@ import atexit
 import json
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import httpx2
 import typer
 import uvicorn
 
-from gateway.bootstrap import SystemClock, make_home, open_env, read_home
+from gateway.bootstrap import make_home, open_env, read_home
 from gateway.cli import custody, research
 from gateway.cli.founding import found_house
+from gateway.cli.law import policy
 from gateway.cli.leaks import leakcheck
 from gateway.cli.sealing import crypt4gh
-from gateway.cli.show import AsJson, read_yaml, show
+from gateway.cli.show import AsJson, read_yaml
 from gateway.errors import BadInput
 from gateway.logs import configure_logs
 from gateway.settings import Settings, home_is_named, load_settings
@@ -29,7 +28,6 @@ from gateway.verifier.__main__ import main as verify_main
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Tongguan 通关: nothing leaves except through it.")
 ledger = typer.Typer(no_args_is_help=True, help="Prove and read the ledger.")
-policy = typer.Typer(no_args_is_help=True, help="Ask the law.")
 app.add_typer(ledger, name="ledger")
 app.add_typer(policy, name="policy")
 for name, group in (
@@ -122,106 +120,6 @@ def ledger_status(as_json: AsJson = False) -> None:
     engine.dispose()
     body = {"origin": env.ledger.origin, "size": size, "folder": str(read_home(settings).ledger)}
     print(json.dumps(body) if as_json else f"{body['origin']}: {size} entries in {body['folder']}")
-
-
-Packs = Annotated[list[str] | None, typer.Option("--pack", help="Switch on a pack that is off by default.")]
-
-
-@policy.command("rules")
-def policy_rules(packs: Packs = None, unread: bool = False, as_json: AsJson = False) -> None:
-    """Every rule, its law and its days; --unread lists those whose cited text nobody read (production needs a name)."""
-    from policies.decide import load_policy
-
-    found = load_policy(frozenset(packs or ()))
-    rules = found.unread() if unread else sorted(found.rules.values(), key=lambda rule: rule.rule)
-    rows = [
-        {
-            "rule": r.rule, "effect": r.effect, "title": r.title["en"], "cite": list(r.cite), "pack": r.pack,
-            "from": r.since.isoformat(), "to": None if r.until is None else r.until.isoformat(),
-            "confidence": r.confidence, "text_read": r.text_read, "digest": r.digest, "actions": sorted(r.actions),
-        }
-        for r in rules
-    ]  # fmt: skip
-    lines = [f"{r['rule']:8} {r['effect']:7} {'' if r['text_read'] else 'unread':7} {r['title']}" for r in rows]
-    show(rows, lines, as_json=as_json)
-
-
-@policy.command("explain")
-def policy_explain(request: Path, packs: Packs = None, as_json: AsJson = False) -> None:
-    """Judge the facts of a request file: {"at", "action", "facts"}; exit 0 permit, 1 hold or deny."""
-    from policies.decide import load_policy
-    from policies.diff import read_request
-
-    with _readable(request) as body:
-        action, facts, at = read_request(body, SystemClock().now())
-        answer = load_policy(frozenset(packs or ())).decide(action, facts, at).to_json()
-    show(answer, _reasons(answer), as_json=as_json)
-    raise typer.Exit(0 if answer["decision"] == "permit" else 1)
-
-
-@policy.command("what-if")
-def policy_what_if(
-    request: Path,
-    change: Annotated[list[str], typer.Option("--set", help="section.field=value, as often as needed.")],
-    packs: Packs = None,
-    as_json: AsJson = False,
-) -> None:
-    """Judge a request file again with some facts changed; exit 0 when the changed facts permit, else 1."""
-    from policies.decide import load_policy
-    from policies.diff import what_if
-
-    with _readable(request) as body:
-        changes = dict(text.split("=", 1) for text in change)
-        found = load_policy(frozenset(packs or ()))
-        before, after = (d.to_json() for d in what_if(found, body, changes, SystemClock().now()))
-    lines = ["as asked: ", *_reasons(before), "with the changes: ", *_reasons(after)]
-    show({"before": before, "after": after, "changes": changes}, lines, as_json=as_json)
-    raise typer.Exit(0 if after["decision"] == "permit" else 1)
-
-
-@policy.command("diff")
-def policy_diff(
-    old: Path,
-    new: Path,
-    facts: Annotated[list[Path] | None, typer.Option("--facts", help="Request files to ask of both.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Compare two policy folders: rules, values, and which requests gain or lose; exit 0 same, 1 different."""
-    from dataclasses import asdict
-
-    from policies.diff import compare, outcomes, read_policy
-
-    with _readable(old, *(facts or ()), parse=False):
-        changes = [asdict(change) for change in compare(old, new)]
-        documents = {str(path): json.loads(path.read_text("utf-8")) for path in facts or ()}
-        policies = (read_policy(old), read_policy(new))
-        turns = [asdict(found) for found in outcomes(*policies, documents, SystemClock().now())]
-    lines = [f"{c['kind']:6} {c['name']}: {_state(c['old'])} -> {_state(c['new'])}" for c in changes]
-    lines += [f"{t['name']}: {t['old']} -> {t['new']} ({t['turn']})" for t in turns]
-    show({"changes": changes, "outcomes": turns}, lines or ["the same"], as_json=as_json)
-    raise typer.Exit(1 if changes else 0)
-
-
-@contextmanager
-def _readable(*files: Path, parse: bool = True) -> Iterator[Any]:
-    """The first file's JSON; whatever is wrong with a file is said with its name."""
-    names = ", ".join(map(str, files))
-    try:
-        yield json.loads(files[0].read_text("utf-8")) if parse else None
-    except OSError as error:
-        raise BadInput(f"{error.filename or names}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadInput(f"{names}: {error}") from None
-
-
-def _reasons(answer: dict[str, Any]) -> list[str]:
-    return [answer["decision"], *(f"  {r['rule']} {r['title']['en']}: {r['remedy']['en']}" for r in answer["reasons"])]
-
-
-def _state(found: Any) -> str:
-    if found is None:
-        return "none"
-    return str(found) if not isinstance(found, dict) else f"{found['effect']} {found['digest']}"
 
 
 @app.command()

@@ -23,7 +23,7 @@ GOOD: dict[str, dict[str, Any]] = {
         "control_changed": "no", "role": "independent",
     },
     "provider": {
-        "owner_chinese": "yes", "in_gba": True, "filer_of_owner": "yes", "filer_authorised": "yes",
+        "owner_chinese": "yes", "in_gba": True,
         "critical_infrastructure": "no",
     },
     "dataset": {
@@ -46,6 +46,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "approvals": {"people": 2, "units": 2, "by_applicant": False, "unbound": 0},
     "grant": {"state": "active", "in_period": True, "keys_bound": True, "releases_left": 3, "same_place": "yes"},
     "risk": {"measured": True, "required": True, "clean": True, "linkable": True},
+    "report_filer": {"of_owner": "yes", "authorised": "yes"},
     "integrity": {"rows_that_differ": 0, "source_readable": True, "policy_activated": True},
     "custody": {
         "recipient_is_owner": "yes", "order": True, "contract": True, "sealed": True, "origin": "abroad",
@@ -75,7 +76,7 @@ JOINT: Changes = {
 }  # fmt: skip
 UNFILED: Changes = {
     "filings.backup": False, "filings.prior_report": False, "filings.report_covers_package": False,
-    "filings.backup_holder_is_filer": "unknown", "filings.storage_location": False, "provider.filer_authorised": "no",
+    "filings.backup_holder_is_filer": "unknown", "filings.storage_location": False, "report_filer.authorised": "no",
 }  # fmt: skip
 NO_CONTRACT: Changes = {"filings.mechanism": "none", "filings.pia_days_before_contract": -1}
 FLAGGED: Changes = {
@@ -266,18 +267,18 @@ FAILS: list[Case] = [
     *(_case(RELEASE, {"purpose.joint_research": "yes", half: value}, "HGR-05", "HGR-07a", "HGR-21")
       for half, value in (("dataset.public", "yes"), ("dataset.public_accession", True))),
     _case(RELEASE, {**UNFILED, "dataset.public_accession": True}, "HGR-10", "BKP-02"),
-    _case(RELEASE, {"provider.filer_authorised": "no", "filings.prior_report": False}, "BKP-01", "HGR-10"),
-    _case(RELEASE, {"provider.filer_authorised": "unknown", "filings.backup": False}, "BKP-01", "BKP-02"),
-    _case(PUBLISH, {**FREQUENCIES, "provider.filer_authorised": "no", "filings.backup": False}, "BKP-01", "FAQ-5.1"),
-    _case(RELEASE, {"provider.filer_of_owner": "unknown"}, "BKP-01"),
+    _case(RELEASE, {"report_filer.authorised": "no", "filings.prior_report": False}, "BKP-01", "HGR-10"),
+    _case(RELEASE, {"report_filer.authorised": "unknown", "filings.backup": False}, "BKP-01", "BKP-02"),
+    _case(PUBLISH, {**FREQUENCIES, "report_filer.authorised": "no", "filings.backup": False}, "BKP-01", "FAQ-5.1"),
+    _case(RELEASE, {"report_filer.of_owner": "unknown"}, "BKP-01"),
     _case(RELEASE, {"filings.backup_holder_is_filer": "no"}, "BKP-03"),
     _case(RELEASE, {"filings.backup_holder_is_filer": "unknown", "filings.backup": False}, "BKP-02"),
     _case(RELEASE, {"filings.backup_holder_is_filer": "unknown", "filings.prior_report": False}, "HGR-10"),
     _case(PUBLISH, {**FREQUENCIES, "filings.backup_holder_is_filer": "unknown"}, "BKP-03"),
     _case(APPROVE, {"provider.owner_chinese": "no"}, "HGR-11"),
     _case(RELEASE, {"provider.owner_chinese": "no", "provider.branch_listed": True}, "HGR-11"),
-    _case(RELEASE, {"provider.filer_of_owner": "no"}, "FAQ-5.5"),
-    _case(PUBLISH, {**FREQUENCIES, "provider.filer_of_owner": "no"}, "FAQ-5.5"),
+    _case(RELEASE, {"report_filer.of_owner": "no"}, "FAQ-5.5"),
+    _case(PUBLISH, {**FREQUENCIES, "report_filer.of_owner": "no"}, "FAQ-5.5"),
     _case(RELEASE, {"view.flow": "continuous", "counts.forecast_volume": 11, "counts.filed_volume": 10}, "FAQ-5.7a"),
     _case(RELEASE, {"view.flow": "continuous", "counts.filed_volume": 10}, "FAQ-5.7a"),
     _case(RELEASE, {"view.flow": "unknown"}, "FAQ-5.7a"),

@@ -62,7 +62,7 @@ def test_5_4_the_report_may_end_after_the_cooperation() -> None:
 
 def test_5_5_a_foreign_party_cannot_file() -> None:
     """外方单位可以作为信息备份和备案的申请单位吗？"""
-    decision = load_policy().decide(RELEASE, made({"provider.filer_of_owner": "no"}), AT)
+    decision = load_policy().decide(RELEASE, made({"report_filer.of_owner": "no"}), AT)
     assert decision.effect == Effect.DENY
     assert [reason["rule"] for reason in decision.reasons] == ["FAQ-5.5"]
     assert failed(RELEASE, made({"person.foreign_individual": "yes"})) == frozenset(), "who asks for access may be"

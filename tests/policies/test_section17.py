@@ -35,7 +35,7 @@ from tests.policies.cases import (
 
 def test_who_applies_only_the_report_filer_must_be_the_owners() -> None:
     assert failed(RELEASE, made({"person.foreign_individual": "yes"})) == frozenset()
-    assert failed(RELEASE, made({"provider.filer_of_owner": "no"})) == {"FAQ-5.5"}
+    assert failed(RELEASE, made({"report_filer.of_owner": "no"})) == {"FAQ-5.5"}
     assert failed(RELEASE, made({"filings.backup_holder_is_filer": "no"})) == {"BKP-03"}
 
 

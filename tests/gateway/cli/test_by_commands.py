@@ -182,6 +182,21 @@ def test_the_story_by_commands(desk: Desk) -> None:
         desk("researcher", "release", "list")
 
 
+def test_two_people_switch_a_pack_on_by_command(desk: Desk) -> None:
+    before = desk("op1", "policy", "status", "--json")
+    assert (before["packs"], before["activated"]) == ([], True)
+    row = desk("op1", "policy", "activate", "--pack", "trusted-institutions", "--json")
+    with pytest.raises(NotAllowed, match="second person"):
+        desk("op1", "policy", "confirm", row["id"])
+    assert "judges" in desk("op2", "policy", "confirm", row["id"])
+    after = desk("steward", "policy", "status", "--json")
+    assert (after["packs"], after["activated"]) == (["trusted-institutions"], True)
+    assert after["policy_version"] != before["policy_version"]
+    assert "HGR-17" in after["unsigned"]
+    desk("steward", "policy", "sign-off", "HGR-17", "--reason", "counsel read it on 2026-03-02")
+    assert "HGR-17" not in desk("steward", "policy", "status", "--json")["unsigned"]
+
+
 def test_files_are_never_overwritten_and_a_cut_file_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,6 +41,29 @@ def test_explain_judges_the_act_that_is_named(tmp_path: Path) -> None:
     assert RUN.invoke(app, ["policy", "explain", body]).exit_code == 0
 
 
+def test_a_request_states_its_sections_beside_what_is_asked(tmp_path: Path) -> None:
+    """INTERFACES, "Explain": {"at", "action", "person", "recipient", "report_filer", ...}."""
+    flat = _request(tmp_path, at="2026-11-21T08:00:00+08:00", action="ReceiveRelease", **made(UNFILED).to_json())
+    answer = json.loads(RUN.invoke(app, ["policy", "explain", flat, "--json"]).stdout)
+    assert [reason["rule"] for reason in answer["reasons"]] == ["BKP-02", "HGR-10"]
+    assert answer["evaluated_at"] == "2026-11-21T08:00:00+08:00"
+    assert "others" not in answer
+
+
+def test_all_tells_of_every_rule_why_it_did_not_fail(tmp_path: Path) -> None:
+    request = _request(tmp_path, at="2026-11-21T08:00:00+08:00", **made(UNFILED).to_json())
+    answer = json.loads(RUN.invoke(app, ["policy", "explain", request, "--all", "--json"]).stdout)
+    failed, others = {r["rule"] for r in answer["reasons"]}, {r["rule"]: r for r in answer["others"]}
+    rules = {row["rule"] for row in json.loads(RUN.invoke(app, ["policy", "rules", "--json"]).stdout)}
+    assert failed.isdisjoint(others)
+    assert {name for name in rules if not name.startswith("permit-")} == failed | set(others)
+    assert others["HGR-17"]["why"] == "passed"
+    assert others["HGR-17"]["facts"]["view.exome_or_genome"] == made(UNFILED).view.exome_or_genome
+    assert others["GW-30"] == {"rule": "GW-30", "why": "judges other acts", "actions": ["ReturnToOwner"]}
+    assert (others["GBA-01a"]["why"], others["GBA-01a"]["to"]) == ("not in force", "2024-09-09")
+    assert set(answer["passed"]) == {name for name, other in others.items() if other["why"] == "passed"} - {"GW-99"}
+
+
 def test_what_if_shows_both_answers(tmp_path: Path) -> None:
     request = _request(tmp_path, facts=made({"filings.dua": False}).to_json())
     answer = RUN.invoke(app, ["policy", "what-if", request, "--set", "filings.dua=true", "--json"])
