@@ -17,8 +17,8 @@ from importlib.resources import files
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from policies.engine import Body, Engine, PolicyError, parsed
-from policies.facts import Facts
+from policies.engine import Body, Engine, PolicyError, narrowed, parsed, paths
+from policies.facts import SECTIONS, Facts
 from policies.obligations import obligations
 from policies.packs import OFF_PACKS, Sources, read_sources
 from policies.rules import LANGUAGES, Rule, SignOff, read_rule
@@ -66,6 +66,15 @@ class _Judgement:
     obligations: tuple[dict[str, Any], ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bench:
+    """The rules of one act that are in force together, and the attributes they read, by section."""
+
+    engine: Engine
+    asked: tuple[str, ...]
+    reads: Mapping[str, tuple[str, ...]]
+
+
 class Policy:
     """All packs that are switched on, parsed and validated; one value, shared by all decisions."""
 
@@ -78,9 +87,9 @@ class Policy:
                 self._add(pack, parsed(text))
         self.limits = sources.limit_values()
         self.version = _version(sources)
-        self._engine(frozenset(self._bodies))
+        Engine(self._bodies, sources.schema)  # the whole must fit the whole schema, whatever is in force today
         self._remembered = lru_cache(maxsize=REMEMBERED)(self._judge)
-        self._engines = lru_cache(maxsize=64)(self._engine)
+        self._benches = lru_cache(maxsize=256)(self._bench)
 
     def decide(self, action: Action, facts: Facts, at: datetime) -> Decision:
         """Every failing rule in force on the legal day (Asia/Shanghai) of ``at``."""
@@ -97,13 +106,7 @@ class Policy:
     def context(self, action: Action, facts: Facts) -> dict[str, Any]:
         """Facts as Cedar context, with the limits and the recipient's two axes worked out (rule catalogue, table 1)."""
         body = facts.to_json()
-        recipient, person, public = facts.recipient, facts.person, action == Action.PUBLISH
-        body["recipient"]["foreign"] = (
-            public or recipient.party_class not in NOT_FOREIGN or person.foreign_individual != "no"
-        )
-        body["recipient"]["outside"] = (
-            public or recipient.party_class not in INSIDE_MAINLAND or person.place_of_access != "mainland"
-        )
+        body["recipient"] |= _axes(action, facts)
         body["limits"] = self.limits
         return body
 
@@ -118,24 +121,33 @@ class Policy:
             self.rules[name] = read_rule(pack, body, self._sources.words)
             self._bodies[name] = body
 
-    def _engine(self, names: frozenset[str]) -> Engine:
-        return Engine({name: self._bodies[name] for name in sorted(names)}, self._sources.schema)
+    def _bench(self, action: Action, in_force: frozenset[str]) -> _Bench:
+        asked = sorted(name for name in in_force if action in self.rules[name].actions)
+        bodies = {name: self._bodies[name] for name in asked}
+        read = {path for body in bodies.values() for path in paths(body)}
+        sections = {section: [path.split(".")[1] for path in sorted(read) if path.split(".")[0] == section]
+                    for section in (*SECTIONS, "limits")}  # fmt: skip
+        return _Bench(
+            engine=Engine(bodies, narrowed(self._sources.schema, read)),
+            asked=tuple(name for name in asked if self.rules[name].effect != Effect.PERMIT and name != "GW-99"),
+            reads={section: tuple(fields) for section, fields in sections.items()},
+        )
 
     def _judge(self, action: Action, facts: Facts, day: date) -> _Judgement:
         in_force = frozenset(name for name, rule in self.rules.items() if rule.in_force(day))
-        body = self.context(action, facts)
-        answer = self._engines(in_force).ask(str(action), body)
+        bench, whole = self._benches(action, in_force), self.context(action, facts)
+        body = {section: {field: whole[section][field] for field in fields} for section, fields in bench.reads.items()}
+        answer = bench.engine.ask(str(action), body)
         failed = set(answer.forbidden_by)
         if not answer.evaluated or (not answer.allowed and not failed):
             failed.add("GW-99")
-        reasons = tuple(self._reason(self.rules[name], body, day) for name in sorted(failed))
+        reasons = tuple(self._reason(self.rules[name], whole, day) for name in sorted(failed))
         effects = {reason["effect"] for reason in reasons}
         effect = Effect.DENY if "deny" in effects else Effect.HOLD if effects else Effect.PERMIT
-        asked = {name for name in in_force if action in self.rules[name].actions}
         return _Judgement(
             effect=effect,
             reasons=reasons,
-            passed=tuple(sorted(n for n in asked - failed if self.rules[n].effect != Effect.PERMIT and n != "GW-99")),
+            passed=tuple(name for name in bench.asked if name not in failed),
             obligations=obligations(action, facts) if effect == Effect.PERMIT else (),
         )
 
@@ -149,6 +161,15 @@ class Policy:
             "facts": {path: body[path.split(".")[0]][path.split(".")[1]] for path in rule.facts},
             "remedy": {language: _filled(text, said, language) for language, text in rule.remedy.items()},
         }
+
+
+def _axes(action: Action, facts: Facts) -> dict[str, bool]:
+    """Whether giving is 对外提供 or 开放使用, and whether it leaves the mainland; unknown is yes, open use is both."""
+    recipient, person, public = facts.recipient, facts.person, action == Action.PUBLISH
+    return {
+        "foreign": public or recipient.party_class not in NOT_FOREIGN or person.foreign_individual != "no",
+        "outside": public or recipient.party_class not in INSIDE_MAINLAND or person.place_of_access != "mainland",
+    }
 
 
 def words_of(authorities: Iterable[Mapping[str, Any]], day: date) -> dict[str, Mapping[str, str]]:

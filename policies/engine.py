@@ -8,7 +8,8 @@ NoDecision, an allow with remarks (invariant 4).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ ENTITIES = [
     {"uid": {"type": "Person", "id": "access-applicant"}, "attrs": {}, "parents": []},
     {"uid": {"type": "View", "id": "requested"}, "attrs": {}, "parents": []},
 ]
+SECTION, FIELD = re.compile(r"^  (\w+): \{$"), re.compile(r"^    (\w+): \w+,?$")
 Body = Mapping[str, Any]
 """One policy in Cedar's own JSON form: effect, scope, conditions, annotations."""
 
@@ -65,6 +67,19 @@ class Engine:
         allowed = clean and result.decision == cedarpy.Decision.Allow
         reasons = tuple(sorted(result.diagnostics.reasons))
         return Answer(allowed=allowed, forbidden_by=() if allowed else reasons, evaluated=clean)
+
+
+def narrowed(schema: str, read: Collection[str]) -> str:
+    """The schema with those attributes (``section.field``) only; as strict as before about what is left."""
+    kept, section = [], ""
+    for line in schema.splitlines():
+        opened, field = SECTION.match(line), FIELD.match(line)
+        section = opened[1] if opened else section
+        if field is None:
+            kept.append(line)
+        elif f"{section}.{field[1]}" in read:
+            kept.append(f"{line.rstrip(',')},")
+    return "\n".join(kept)
 
 
 def parsed(text: str) -> dict[str, Body]:

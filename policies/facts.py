@@ -288,6 +288,9 @@ _FIELDS = {
 }
 """Fields by section; a plain walk is many times faster than ``dataclasses.asdict``, which copies."""
 
+SECTIONS = tuple(_FIELDS)
+"""The names of the sections, in the schema's order."""
+
 
 def _section(kind: type, name: str, values: Mapping[str, Any]) -> Any:
     fields = get_type_hints(kind)

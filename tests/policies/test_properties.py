@@ -58,7 +58,7 @@ def changed(facts: Facts, path: str, value: Any) -> Facts:
 
 
 @given(st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_a_restriction_a_lost_filing_or_a_raised_label_never_turns_refusal_into_permit(data: st.DataObject) -> None:
     action, changes, _ = data.draw(st.sampled_from(FAILS))
     facts = made(changes)
@@ -68,7 +68,7 @@ def test_a_restriction_a_lost_filing_or_a_raised_label_never_turns_refusal_into_
 
 
 @given(st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_what_was_denied_stays_denied_when_more_is_wrong(data: st.DataObject) -> None:
     action, changes, rules = data.draw(st.sampled_from(FAILS))
     path = data.draw(st.sampled_from(["dataset.secret", "integrity.rows_that_differ"]))
@@ -149,7 +149,7 @@ def test_inv04_an_error_in_any_one_rule_refuses(name: str) -> None:
 
 
 @given(st.data())
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=4, deadline=None)
 def test_no_decision_depends_on_the_order_of_files_or_rules(data: st.DataObject) -> None:
     sources = read_sources(files("policies"))
     order = data.draw(st.permutations(sorted(sources.packs)))
