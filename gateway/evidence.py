@@ -40,7 +40,7 @@ from policies.facts import (
     RecipientFacts,
     ViewFacts,
 )
-from policies.purposes import Purpose, matches
+from policies.purposes import Purpose, matches, stated_purpose
 from policies.vocabulary import Action
 
 APPROVE = "approve-to-file"
@@ -69,7 +69,7 @@ def gather(tx: Tx, env: Env, row: Row, *, measured: bool) -> Evidence:
     rows = release_rows(tx, row)
     now = env.clock.now()
     day = legal_day(now)
-    purpose = _purpose(rows["application"]["purpose"])
+    purpose = _purpose(rows)
     allowed = _permitted(tx, rows, purpose, day)
     people = _linkage(tx, rows["dataset"]["id"], allowed.ids)
     counters = {"HGR-17": people, f"XB-sensitive-{day.year}": people}
@@ -222,13 +222,14 @@ def _scopes(rows: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(sorted(people | things | {rows["recipient"]["id"], rows["owner"]["id"]}))
 
 
-def _purpose(stated: Mapping[str, Any]) -> Purpose:
-    return Purpose(
-        term=str(stated.get("term", "")),
-        diseases=tuple(stated.get("diseases", ())),
-        commercial=bool(stated.get("commercial", True)),
-        not_for_profit=bool(stated.get("not_for_profit", False)),
-        methods_only=bool(stated.get("methods_only", False)),
+def _purpose(rows: Mapping[str, Any]) -> Purpose:
+    application, recipient = rows["application"], rows["recipient"]
+    return stated_purpose(
+        application["purpose"],
+        place=recipient["place"] or "",
+        person=application["applicant_id"],
+        project=application["project_id"],
+        institution=(recipient["name"] or {}).get("en", ""),
     )
 
 

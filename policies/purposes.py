@@ -20,7 +20,19 @@ from typing import Any
 
 from policies.diseases import NO_MONDO, Mondo, within
 
-__all__ = ["DataUse", "Finding", "Purpose", "Term", "codes", "judge", "matches", "terms_of", "within"]
+__all__ = [
+    "DataUse",
+    "Finding",
+    "Purpose",
+    "Term",
+    "codes",
+    "judge",
+    "matches",
+    "stated_purpose",
+    "terms_of",
+    "topics",
+    "within",
+]
 
 MATCH, NO, ASK = "match", "no", "ask"
 METHODS = "METHODS"
@@ -94,15 +106,36 @@ def judge(permission: Iterable[Any], diseases: Iterable[str], purpose: Purpose, 
     findings = (
         _permission(terms, main, tuple(diseases), purpose, mondo),
         *(_modifier(term, purpose) for term in terms if term.kind != "permission"),
-        *(
-            Finding(term=topic, answer=ASK, why="this topic of a purpose is read by a person")
-            for topic in purpose.topics
-        ),
+        *(_topic(topic) for topic in purpose.topics),
     )
     answers = {finding.answer for finding in findings}
     answer = NO if NO in answers else ASK if ASK in answers else MATCH
     owed = tuple(_owed(term) for term in terms if term.code in OBLIGES) if answer == MATCH else ()
     return DataUse(answer=answer, findings=findings, obligations=owed)
+
+
+def stated_purpose(stated: Mapping[str, Any], **known: str) -> Purpose:
+    """The purpose an application states; ``known`` are the facts it cannot state: place, person, project, institution.
+
+    What it leaves out is taken as what opens least: commercial, for profit, genetic and collaborating unknown.
+    """
+    return Purpose(
+        term=str(stated.get("term", "")),
+        diseases=tuple(map(str, stated.get("diseases", ()))),
+        commercial=stated.get("commercial") is not False,
+        not_for_profit=stated.get("not_for_profit") is True,
+        methods_only=bool(stated.get("methods_only", False)),
+        topics=tuple(map(str, stated.get("topics", ()))),
+        genetic=str(stated.get("genetic", "unknown")),
+        collaborates=str(stated.get("collaborates", "unknown")),
+        months=_whole(stated.get("months")),
+        **known,
+    )
+
+
+def topics() -> tuple[str, ...]:
+    """Topics of a purpose that a person reads: the application form asks for each."""
+    return tuple(_table()["topics"])
 
 
 def codes(terms: Iterable[Any]) -> list[str]:
@@ -125,6 +158,15 @@ def _term(written: Any) -> Term:
         # In duo.owl the address of NPOA has eight digits, in duo.csv its id has seven: the number is what counts.
         plain = _by_id().get(f"DUO:{int(found[1]):07}", plain)
     return Term(code=plain, value=value.strip())
+
+
+def _whole(number: Any) -> int:
+    return number if type(number) is int else 0
+
+
+def _topic(topic: str) -> Finding:
+    known = topic in topics()
+    return Finding(term=topic, answer=ASK, why="a person reads this topic" if known else "this topic is not known")
 
 
 def _kind(purpose: Purpose) -> str:
@@ -199,6 +241,9 @@ def _profit(term: Term, purpose: Purpose) -> Said:
         return NO, "commercial use is not permitted"
     if term.code in {"NPU", "NPUNCU"} and not purpose.not_for_profit:
         return NO, "only organisations not for profit may use it"
+    if term.code == "NPU" and purpose.commercial:
+        # DUO binds the organisation alone, DUOS denies the for-profit purpose: where the sources part, a person decides.
+        return ASK, "commercial use by an organisation not for profit is read by a person"
     return MATCH, "the use is as permitted"
 
 

@@ -13,7 +13,7 @@ from policies.consent import Use, permitted
 from policies.counting import controlled_from_outside, party_class
 from policies.gates import table_limits
 from policies.labels import propose
-from policies.purposes import Purpose, matches, within
+from policies.purposes import Purpose
 
 ON = date(2026, 11, 21)
 PURPOSE = Purpose(term="DS", diseases=("I45",))
@@ -77,44 +77,6 @@ def test_the_digest_does_not_depend_on_the_order_of_rows() -> None:
     one = permitted(["a", "b"], [ROW, ROW], USE)
     assert one.digest == permitted(["b", "a"], [ROW, ROW], USE).digest
     assert one.digest != permitted(["a"], [ROW], USE).digest
-
-
-@pytest.mark.parametrize(
-    ("permission", "diseases", "purpose", "answer"),
-    [
-        (["GRU"], [], Purpose(term="HMB"), "match"),
-        (["GRU"], [], Purpose(term="POA"), "match"),
-        (["HMB"], [], Purpose(term="DS", diseases=("I45",)), "match"),
-        (["HMB"], [], Purpose(term="POA"), "no"),
-        (["HMB"], [], Purpose(term="GRU"), "no"),
-        (["DS"], ["I45"], Purpose(term="DS", diseases=("I45.8",)), "match"),
-        (["DS"], ["I45"], Purpose(term="DS", diseases=("I46",)), "no"),
-        (["DS"], ["I45"], Purpose(term="DS", diseases=("I45", "C50")), "no"),
-        (["DS"], ["I45"], Purpose(term="DS"), "no"),
-        (["DS"], ["I45"], Purpose(term="HMB"), "no"),
-        (["DUO:0000042"], [], Purpose(term="HMB"), "match"),
-        (["GRU", "NCU"], [], Purpose(term="HMB", commercial=True), "no"),
-        (["GRU", "NPU"], [], Purpose(term="HMB", not_for_profit=False), "no"),
-        (["GRU", "NMDS"], [], Purpose(term="HMB", methods_only=True), "no"),
-        (["GRU", "GS"], [], Purpose(term="HMB"), "ask"),
-        (["GRU", "COL"], [], Purpose(term="HMB"), "ask"),
-        (["GRU", "DUO:9999999"], [], Purpose(term="HMB"), "ask"),
-        (["GRU", "GS", "NCU"], [], Purpose(term="HMB", commercial=True), "no"),
-        ([], [], Purpose(term="HMB"), "no"),
-        (["NCU"], [], Purpose(term="HMB"), "no"),
-        (["GRU"], [], Purpose(term=""), "no"),
-        (["GRU"], [], Purpose(term="nonsense"), "no"),
-    ],
-)
-def test_data_use_terms(permission: list[str], diseases: list[str], purpose: Purpose, answer: str) -> None:
-    assert matches(permission, diseases, purpose) == answer
-
-
-def test_disease_codes_nest() -> None:
-    assert within("I45.8", ["I45"])
-    assert within("I45", ["I"])
-    assert not within("I4", ["I45"])
-    assert not within("", [""])
 
 
 def share(part: float, place: str) -> dict[str, Any]:
