@@ -70,7 +70,7 @@ def gather(tx: Tx, env: Env, row: Row, *, measured: bool) -> Evidence:
     now = env.clock.now()
     day = legal_day(now)
     purpose = _purpose(rows)
-    allowed = _permitted(tx, rows, purpose, day)
+    allowed = _permitted(tx, rows, purpose, day, row["place_of_access"])
     people = _linkage(tx, rows["dataset"]["id"], allowed.ids)
     counters = {"HGR-17": people, f"XB-sensitive-{day.year}": people}
     facts = Facts(
@@ -233,7 +233,7 @@ def _purpose(rows: Mapping[str, Any]) -> Purpose:
     )
 
 
-def _permitted(tx: Tx, rows: Mapping[str, Any], purpose: Purpose, day: date) -> Permitted:
+def _permitted(tx: Tx, rows: Mapping[str, Any], purpose: Purpose, day: date, accessed_from: str | None) -> Permitted:
     consents = tx.find("consent", dataset_id=rows["dataset"]["id"])
     use = Use(
         purpose=purpose,
@@ -241,8 +241,10 @@ def _permitted(tx: Tx, rows: Mapping[str, Any], purpose: Purpose, day: date) -> 
         recipient_kind=rows["recipient"]["kind"] or "unknown",
         recipient_name=(rows["recipient"]["name"] or {}).get("en", ""),
         on=day,
+        accessed_from=accessed_from or "",
     )
-    return permitted([row["id"] for row in consents], [row["terms"] for row in consents], use)
+    terms = [row["terms"] | {"withdrawn_recorded_at": row["withdrawn_recorded_at"]} for row in consents]
+    return permitted([row["id"] for row in consents], terms, use)
 
 
 def _linkage(tx: Tx, dataset_id: str, ids: Sequence[str]) -> frozenset[str]:

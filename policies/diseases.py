@@ -1,8 +1,8 @@
 """Does one disease lie below another? ICD-10 by chapter, block and code, and MONDO where a mapping is supplied.
 
 A chapter is written as its range (``I00-I99``) or ``chapter IX``, a block as its range (``I30-I52``), a code with or
-without its point (``I45.8``, ``I458``, ``I45.-``). A lone letter means the categories under that letter, never the Roman
-numeral: ``I`` is I00-I99 and not chapter I. What cannot be read, or has no place in the tables, matches nothing.
+without its point (``I45.8``, ``I458``, ``I45.-``). A lone letter means the categories under that letter, never the
+Roman numeral: ``I`` is I00-I99 and not chapter I. What cannot be read, or has no place in the tables, matches nothing.
 """
 
 from __future__ import annotations

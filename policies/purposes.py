@@ -176,7 +176,7 @@ def _kind(purpose: Purpose) -> str:
 def _permission(
     terms: tuple[Term, ...], main: frozenset[str], diseases: tuple[str, ...], purpose: Purpose, mondo: Mondo
 ) -> Finding:
-    """What the permissions say. Where a narrower one stands beside a broader one, only a person can tell which holds."""
+    """What the permissions say; where a narrower one stands beside a broader one, only a person can tell."""
     kind = _kind(purpose)
     named = "+".join(sorted(main))
     if not main:
@@ -201,7 +201,7 @@ BELOW = {
     "DS": frozenset(),
     "POA": frozenset(),
 }
-"""What is narrower than each permission. POA is no child of GRU in DUO, yet GRU permits it and POA alone is narrower."""
+"""What is narrower than each permission. POA is no child of GRU in DUO, yet GRU permits it and is broader."""
 
 COVERS = {
     "NRES": frozenset({"NRES", "GRU", "HMB", "DS", "POA", METHODS, "CC"}),
@@ -242,7 +242,7 @@ def _profit(term: Term, purpose: Purpose) -> Said:
     if term.code in {"NPU", "NPUNCU"} and not purpose.not_for_profit:
         return NO, "only organisations not for profit may use it"
     if term.code == "NPU" and purpose.commercial:
-        # DUO binds the organisation alone, DUOS denies the for-profit purpose: where the sources part, a person decides.
+        # DUO binds the organisation alone, DUOS denies the for-profit purpose: where sources part, a person decides.
         return ASK, "commercial use by an organisation not for profit is read by a person"
     return MATCH, "the use is as permitted"
 
