@@ -23,7 +23,7 @@ from gateway.ports import Row, Tx
 from gateway.record import draft
 from gateway.times import legal_day, parse
 from policies.consent import Permitted, Use, permitted
-from policies.counting import controlled_from_outside, party_class
+from policies.counting import HGR, counters_of, sensitive_counter, total
 from policies.decide import Decision
 from policies.facts import (
     ApprovalFacts,
@@ -40,8 +40,16 @@ from policies.facts import (
     RecipientFacts,
     ViewFacts,
 )
+from policies.parties import (
+    controlled_from_outside,
+    gives_hgr_abroad,
+    leaves_mainland,
+    party_class,
+    person_class,
+    recipient_class,
+)
 from policies.purposes import Purpose, matches, stated_purpose
-from policies.vocabulary import Action
+from policies.vocabulary import Action, PartyClass
 
 APPROVE = "approve-to-file"
 GBA = frozenset(
@@ -72,7 +80,7 @@ def gather(tx: Tx, env: Env, row: Row, *, measured: bool) -> Evidence:
     purpose = _purpose(rows)
     allowed = _permitted(tx, rows, purpose, day, row["place_of_access"])
     people = _linkage(tx, rows["dataset"]["id"], allowed.ids)
-    counters = {"HGR-17": people, f"XB-sensitive-{day.year}": people}
+    counters = _counters(rows, row, people, day)
     facts = Facts(
         person=_person(rows, row),
         recipient=_recipient(rows),
@@ -265,8 +273,9 @@ def _recipient(rows: Mapping[str, Any]) -> RecipientFacts:
     recipient = rows["recipient"]
     control = recipient["control"] or {}
     active = recipient["state"] == "active"
+    institution = party_class(recipient["place"], control) if active else PartyClass.UNKNOWN
     return RecipientFacts(
-        party_class=str(party_class(recipient["place"], control)) if active else "unknown",
+        party_class=str(recipient_class(institution, rows["view"]["tier"])),
         place=recipient["place"] or "unknown",
         in_gba=recipient["city"] in GBA,
         kind=recipient["kind"] or "unknown",
@@ -367,20 +376,33 @@ def _until(text: str | None, day: date) -> bool:
     return text is not None and date.fromisoformat(text[:10]) >= day
 
 
+def _counters(rows: Mapping[str, Any], row: Row, people: frozenset[str], day: date) -> dict[str, frozenset[str]]:
+    """The people this release adds to each counter: none to those of giving abroad when nothing goes abroad."""
+    foreign = rows["requester"]["foreign_individual"] or "unknown"
+    place = row["place_of_access"] or rows["recipient"]["place"] or "unknown"
+    institution = PartyClass(_recipient(rows).party_class)
+    person = person_class(foreign, place, rows["view"]["tier"])
+    return counters_of(
+        people,
+        assay=rows["dataset"]["manifest"].get("hgr", {}).get("category", "unknown"),
+        hgr_abroad=gives_hgr_abroad(institution, person, foreign),
+        left_mainland=leaves_mainland(institution, person),
+        year=day.year,
+    )
+
+
 def _counts(tx: Tx, rows: Mapping[str, Any], counters: Mapping[str, frozenset[str]], row: Row, day: date) -> CountFacts:
     custodian = rows["dataset"]["custodian_id"]
-    opening = dict.fromkeys(counters, 0)
+    opening: dict[str, list[int]] = {name: [] for name in counters}
     for filing in tx.find("filing", custodian_id=custodian, kind="opening-balance", state="recorded"):
         terms = filing["terms"] or {}
         if terms.get("counter") in opening:
-            opening[terms["counter"]] += int(terms.get("people", 0))
+            opening[terms["counter"]].append(int(terms.get("people", 0)))
     totals = {
-        name: len(known_people(tx, custodian, name, but=row["id"]) | people) + opening[name]
+        name: total(known_people(tx, custodian, name, but=row["id"]), people, opening[name])
         for name, people in counters.items()
     }
-    return CountFacts(
-        exome_genome_people=totals["HGR-17"], sensitive_people_this_year=totals[f"XB-sensitive-{day.year}"]
-    )
+    return CountFacts(exome_genome_people=totals[HGR], sensitive_people_this_year=totals[sensitive_counter(day.year)])
 
 
 def _approvals(tx: Tx, rows: Mapping[str, Any]) -> ApprovalFacts:
