@@ -66,7 +66,7 @@ class Delegation:
     """One person's role lent to a substitute, from a day to a day, both included. Legal sense: 委托, 代理人."""
 
     giver: Person
-    to: str
+    to: Person
     role: str
     first_day: date
     last_day: date
