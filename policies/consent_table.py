@@ -151,15 +151,21 @@ def _starts(ids: tuple[str, ...]) -> NDArray[np.intp] | None:
 
 
 def _encode(cells: Iterable[Any] | None, count: int, order: NDArray[np.intp] | None) -> Column:
-    numbers: dict[Any, int] = {}
     cells = repeat(None, count) if cells is None else cells
     raw = list(cells)
     if len(raw) != count:
         raise ValueError(f"a consent column has {len(raw)} cells for {count} ids")
-    for cell in dict.fromkeys(raw):
-        numbers[cell] = len(numbers)
+    try:
+        distinct = dict.fromkeys(raw)
+    except TypeError:  # a list or a mapping is no cell; as text it matches nothing
+        raw = [_text(cell) for cell in raw]
+        distinct = dict.fromkeys(raw)
+    numbers = {cell: number for number, cell in enumerate(distinct)}
+    texts = tuple(_text(cell) for cell in numbers)
+    if len(numbers) <= 1:
+        return Column(cells=texts, codes=np.zeros(count, dtype=np.int32))
     codes = np.fromiter(map(numbers.__getitem__, raw), dtype=np.int32, count=count)
-    return Column(cells=tuple(_text(cell) for cell in numbers), codes=codes if order is None else codes[order])
+    return Column(cells=texts, codes=codes if order is None else codes[order])
 
 
 def _text(cell: Any) -> str:

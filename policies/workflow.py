@@ -28,21 +28,10 @@ from importlib.resources import files
 from typing import Any
 
 from policies.model import Delegation, Person
-from policies.vocabulary import Trilean
+from policies.vocabulary import Effect, Trilean
 
 SAME = "same"
 GATEWAY = "gateway"
-SENTENCES = {
-    "GW-20": "who asks never approves, also through a second account",
-    "GW-21": "you have approved this already; a second person is needed",
-    "GW-22": "the two approvals come from people of different units",
-    "GW-23": "this act needs a role that you do not hold here",
-    "GW-25": "the item is not in a state in which this is possible",
-    "GW-26": "investigators of the dataset and people of the applicant's unit do not judge it",
-    "GW-27": "the substitution does not hold today, or lends what its giver does not have",
-    "GW-28": "the filings that the law asks for do not stand yet",
-    "GW-29": "this item belongs to another house or another applicant",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +83,12 @@ class Refusal:
 
     @property
     def sentence(self) -> str:
-        """The reasons in words."""
-        return "; ".join(SENTENCES[rule] for rule in self.rules)
+        """The reasons in English words."""
+        return "; ".join(_table()["rules"][rule]["title"]["en"] for rule in self.rules)
+
+    def reasons(self) -> list[dict[str, Any]]:
+        """The reasons in the shape of ``policy explain``: rule, effect, title and remedy in three languages."""
+        return [{"rule": rule, "effect": str(Effect.DENY), **_table()["rules"][rule]} for rule in self.rules]
 
 
 def states() -> tuple[str, ...]:

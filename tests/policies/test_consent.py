@@ -72,6 +72,17 @@ def test_a_column_that_is_not_there_excludes(column: str) -> None:
     assert permitted(["p"], [{**ROW, column: None}], USE).ids == ()
 
 
+def test_a_cell_that_is_no_text_excludes() -> None:
+    for column, cell in (
+        ("places", ["hong_kong"]),
+        ("purposes", {"term": "GRU"}),
+        ("sensitive", True),
+        ("version", 0.0),
+    ):
+        found = permitted(["p", "q"], [{**ROW, column: cell}, ROW], USE).ids
+        assert found == (("p", "q") if column == "version" else ("q",))
+
+
 def test_a_withdrawal_takes_effect_at_the_earlier_of_stated_and_recorded() -> None:
     assert allowed(withdrawn_on="2026-11-22")
     assert not allowed(withdrawn_on="2027-06-01", withdrawn_recorded_at="2026-11-21")
