@@ -14,7 +14,7 @@ REQUIRED = {
     "provenance": dict, "hgr": dict, "population": dict, "samples": str, "data_use": list, "consent": str,
     "files": list, "views": list,
 }  # fmt: skip
-OPTIONAL = {"diseases": list, "identifiers": dict, "secret": str, "important": str}
+OPTIONAL = {"diseases": list, "identifiers": dict, "secret": str, "important": str, "investigators": list}
 PROVENANCE = ("laboratory", "platform", "kit", "pipeline", "reference_build")
 FLAGS = ("region_flag", "pedigree_flag")
 VIEW = ("name", "recipe", "tier", "files")

@@ -262,16 +262,21 @@ def _as_item(tx: Tx, item: Row, application: Row) -> Item:
         Approval(by=replace(_as_person(tx, row["person_id"]), unit=row["unit"]), act=APPROVAL, digest=row["digest"])
         for row in given
     ]
-    dataset = tx.get("dataset", item["dataset_id"])
-    named = () if dataset is None else dataset["manifest"].get("investigators", ())
     return Item(
         state=item["state"],
         custodian=item["custodian_id"],
         applicant=_as_person(tx, application["applicant_id"]),
         digest=approval_digest(tx, item, application),
-        investigators=tuple(_as_person(tx, str(person_id)) for person_id in named),
+        investigators=_investigators(tx, item),
         approvals=tuple(approvals),
     )
+
+
+def _investigators(tx: Tx, item: Row) -> tuple[Person, ...]:
+    """The dataset's own investigators who have an account here: its manifest names them by login."""
+    dataset = tx.get("dataset", item["dataset_id"])
+    named = [] if dataset is None else list(map(str, dataset["manifest"].get("investigators", ())))
+    return tuple(_as_person(tx, account["id"]) for account in tx.find("account", login=named)) if named else ()
 
 
 def _as_person(tx: Tx, person_id: str, actor: Actor | None = None) -> Person:

@@ -262,6 +262,15 @@ def test_inv08_who_asks_never_approves_and_units_differ(world: World) -> None:
     assert world.row("item", item)["state"] == "submitted"
 
 
+def test_inv08_an_investigator_of_the_dataset_does_not_approve(world: World) -> None:
+    item, dataset = world.apply(), world.ids["dataset"]
+    manifest = {**world.row("dataset", dataset)["manifest"], "investigators": ["steward", "no.account"]}
+    world.env.uow.run(lambda tx: tx.update("dataset", dataset, manifest=manifest))
+    with pytest.raises(NotAllowed) as refused:
+        applications.approve(world.env, world.people["steward"], item)
+    assert refused.value.rules == ("GW-26",)
+
+
 def test_inv09_withdrawal_kills_every_artefact_that_holds_the_person(world: World) -> None:
     """Invariant 9: resume answers gone with the successor, which leaves the person out; the past is listed."""
     released = world.release(world.ids["item"])
