@@ -88,7 +88,9 @@ def test_a_withdrawal_takes_effect_at_the_earlier_of_stated_and_recorded() -> No
     assert not allowed(withdrawn_on="2027-06-01", withdrawn_recorded_at="2026-11-21")
     assert not allowed(withdrawn_on="2026-01-01", withdrawn_recorded_at="2027-06-01")
     assert allowed(withdrawn_on="2027-06-01", withdrawn_recorded_at="2026-11-22T00:00:00+08:00")
-    assert not allowed(withdrawn_recorded_at="2026-11-20T16:00:00+00:00"), "that is the 21st in Shanghai"
+    assert not allowed(withdrawn_recorded_at="2026-11-21T15:59:00+00:00"), "still the 21st in Shanghai"
+    assert allowed(withdrawn_recorded_at="2026-11-21T16:00:00+00:00"), "the 22nd in Shanghai"
+    assert not allowed(withdrawn_recorded_at="2026-11-22T00:00:00"), "a time without an offset cannot be read"
 
 
 def test_consent_to_the_mainland_is_none_to_being_seen_from_abroad() -> None:
