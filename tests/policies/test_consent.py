@@ -203,7 +203,7 @@ some_rows = st.lists(
         st.sampled_from("abcdef"),
         st.fixed_dictionaries({}, optional={name: st.sampled_from(cells) for name, cells in CELLS.items()}),
     ),
-    max_size=8,
+    max_size=5,
 )
 
 
@@ -212,7 +212,7 @@ def people(rows: list[tuple[str, dict[str, str]]], use: Use = USE) -> set[str]:
 
 
 @given(some_rows, st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_a_removed_consent_never_enlarges_the_set(rows: list[tuple[str, dict[str, str]]], data: st.DataObject) -> None:
     before = people(rows)
     gone = data.draw(st.sampled_from("abcdef"))
@@ -224,7 +224,7 @@ def test_a_removed_consent_never_enlarges_the_set(rows: list[tuple[str, dict[str
 
 
 @given(some_rows, st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_an_added_restriction_never_enlarges_the_set(
     rows: list[tuple[str, dict[str, str]]], data: st.DataObject
 ) -> None:
@@ -250,7 +250,7 @@ def test_an_added_restriction_never_enlarges_the_set(
 
 
 @given(some_rows)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_a_wider_use_never_permits_more(rows: list[tuple[str, dict[str, str]]]) -> None:
     inside = using(place="mainland")
     assert people(rows, using(place="mainland", accessed_from="overseas")) <= people(rows, inside)
@@ -259,7 +259,7 @@ def test_a_wider_use_never_permits_more(rows: list[tuple[str, dict[str, str]]]) 
 
 
 @given(some_rows, st.randoms(use_true_random=False))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_the_order_of_rows_changes_nothing(rows: list[tuple[str, dict[str, str]]], dice: Any) -> None:
     mixed = list(rows)
     dice.shuffle(mixed)

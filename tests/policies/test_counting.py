@@ -113,7 +113,7 @@ draw_rows = st.lists(
 
 
 @given(draw_rows, draw_rows)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_more_rows_never_lower_a_count_and_splitting_changes_nothing(one: list[Provided], more: list[Provided]) -> None:
     both = [*one, *more]
     assert exome_genome_people(both, "hospital") >= exome_genome_people(one, "hospital")

@@ -308,7 +308,7 @@ def protects(label: Label) -> tuple[int, ...]:
 @given(
     some_label, st.sampled_from(TRIGGERS), st.lists(some_label, max_size=2), st.integers(0, 2000), st.integers(0, 2000)
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_no_change_lowers_a_label(label: Label, what: str, views: list[Label], before: int, now: int) -> None:
     change = Change(what=what, people_before=before, people_now=now, with_views=tuple(views), notified="important")
     after = regrade(label, change)

@@ -171,7 +171,7 @@ def by_walking(holdings: list[Holding], unit: str) -> float:
 
 
 @given(draw_holdings)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_shares_through_chains_and_circles_are_what_a_walk_finds(rows: list[tuple[str, str, int]]) -> None:
     holdings = [Holding(holder=holder, of=of, share=Fraction(part, 100)) for holder, of, part in rows if holder != of]
     found = control_of("a", Ownership(places=PLACES, holdings=holdings), at_least=Fraction(2))
@@ -179,7 +179,7 @@ def test_shares_through_chains_and_circles_are_what_a_walk_finds(rows: list[tupl
 
 
 @given(draw_holdings, st.sampled_from(LETTERS), st.integers(1, 60))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_one_more_outside_holder_never_turns_a_unit_chinese(
     rows: list[tuple[str, str, int]], of: str, part: int
 ) -> None:

@@ -217,7 +217,7 @@ RESTRICTIONS = sorted({term for term, _, _ in MODIFIERS} - {"CC"})
     st.sampled_from(RESTRICTIONS),
     st.sampled_from([*PURPOSES.values(), FULL, GENETIC]),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_one_more_restriction_never_opens(main: list[str], some: list[str], more: str, purpose: Purpose) -> None:
     order = ["match", "ask", "no"]
     before = matches([*main, *some], SICK, purpose)

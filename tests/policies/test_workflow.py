@@ -296,7 +296,7 @@ anybody = st.builds(
 
 
 @given(anybody, st.lists(anybody, max_size=6), st.lists(anybody, max_size=2))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_no_walk_reaches_approval_without_two_hands_of_two_units(
     applicant: Person, walkers: list[Person], investigators: list[Person]
 ) -> None:
@@ -315,7 +315,7 @@ def test_no_walk_reaches_approval_without_two_hands_of_two_units(
 
 
 @given(anybody, st.sampled_from(list(LEADS)), st.sampled_from(STATES), anybody, st.sampled_from(list(Trilean)))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_one_more_investigator_or_one_filing_less_never_allows(
     walker: Person, act: str, state: str, investigator: Person, filings: Trilean
 ) -> None:
