@@ -14,7 +14,9 @@ REQUIRED = {
     "provenance": dict, "hgr": dict, "population": dict, "samples": str, "data_use": list, "consent": str,
     "files": list, "views": list,
 }  # fmt: skip
-OPTIONAL = {"diseases": list, "identifiers": dict, "secret": str, "important": str, "synthetic": bool}
+OPTIONAL = {
+    "diseases": list, "identifiers": dict, "secret": str, "important": str, "synthetic": bool, "investigators": list,
+}  # fmt: skip
 PROVENANCE = ("laboratory", "platform", "kit", "pipeline", "reference_build")
 FLAGS = ("region_flag", "pedigree_flag")
 VIEW = ("name", "recipe", "tier", "files")

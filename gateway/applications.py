@@ -11,7 +11,7 @@ was approved, so a later change of the application or the dataset voids it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -22,8 +22,12 @@ from gateway.errors import BadInput, Conflict, NotAllowed, NotFound
 from gateway.evidence import APPROVE, approval_digest, decide_release, gather
 from gateway.ports import Row, Tx
 from gateway.record import check_facts, put_fact, record_refused_act
-from gateway.times import stamp
+from gateway.times import legal_day, stamp
 from gateway.transform import prepare_core_view
+from policies.model import Person
+from policies.workflow import Acting, Approval, Item, after, may
+
+APPROVAL = "approve"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,17 +113,18 @@ def preview(env: Env, actor: Actor, item_id: str) -> dict[str, dict[str, Any]]:
 
 def approve(env: Env, actor: Actor, item_id: str) -> Row:
     """Approve an item to file. A refused attempt (own application, same unit, same person) is itself recorded."""
-    refused = env.uow.read(lambda tx: _approval_refused(tx, actor, item_id))
+    refused = env.uow.read(lambda tx: _approval_refused(tx, env, actor, item_id))
     if refused is not None:
         message, rules = refused
         env.uow.run(lambda tx: record_refused_act(tx, env, actor, act=APPROVE, about=item_id, rules=rules))
         raise NotAllowed(message, rules=rules)
 
     def work(tx: Tx) -> Row:
-        again = _approval_refused(tx, actor, item_id)
+        again = _approval_refused(tx, env, actor, item_id)
         if again is not None:
             raise NotAllowed(again[0], rules=again[1])
         item, application = _item(tx, item_id)
+        following = after(APPROVAL, _as_item(tx, item, application))
         columns = {
             "item_id": item_id,
             "person_id": actor.person_id,
@@ -130,8 +135,8 @@ def approve(env: Env, actor: Actor, item_id: str) -> Row:
             "state": "given",
         }
         put_fact(tx, env, "approval", env.new_id(), custodian_id=item["custodian_id"], scope=item_id, columns=columns)
-        if len(tx.find("approval", item_id=item_id, act=APPROVE, state="given")) >= 2:
-            put_fact(tx, env, "item", item_id, columns={"state": "approved-to-file"})
+        if following != item["state"]:
+            put_fact(tx, env, "item", item_id, columns={"state": following})
         found = tx.get("item", item_id)
         assert found is not None  # noqa: S101  read three lines above in the same transaction
         return _shown("item", found)
@@ -235,30 +240,53 @@ def _add_item(tx: Tx, env: Env, application_id: str, wanted: Wanted) -> None:
     put_fact(tx, env, "item", item_id, custodian_id=dataset["custodian_id"], scope=item_id, columns=columns)
 
 
-def _approval_refused(tx: Tx, actor: Actor, item_id: str) -> tuple[str, tuple[str, ...]] | None:
+def _approval_refused(tx: Tx, env: Env, actor: Actor, item_id: str) -> tuple[str, tuple[str, ...]] | None:
     """Why this person may not approve this item now; None when they may (invariant 8)."""
     item, application = _item(tx, item_id)
-    given = tx.find("approval", item_id=item_id, act=APPROVE, state="given")
-    applicant, approver = tx.get("person", application["applicant_id"]), tx.get("person", actor.person_id)
-    same_body = (
-        applicant is not None
-        and approver is not None
-        and approver["natural_person"] is not None
-        and approver["natural_person"] == applicant["natural_person"]
-    )
-    if actor.person_id == application["applicant_id"] or same_body:
-        return "who asks never approves, also through a second account", ("GW-20",)
-    if not actor.has("steward"):
-        return "approving needs the role steward", ("GW-23",)
-    if actor.institution_id != item["custodian_id"]:
+    if actor.institution_id != item["custodian_id"] and actor.person_id != application["applicant_id"]:
         raise NotFound("application item")
-    if any(row["person_id"] == actor.person_id for row in given):
-        return "you have approved this already; a second person is needed", ("GW-21",)
-    if any(row["unit"] == actor.unit for row in given):
-        return "the two approvals come from people of different units", ("GW-22",)
-    if item["state"] != "submitted":
+    acting = Acting(person=_as_person(tx, actor.person_id, actor))
+    refused = may(APPROVAL, acting, _as_item(tx, item, application), legal_day(env.clock.now()))
+    if refused is None:
+        return None
+    if refused.rules == ("GW-25",):
         raise Conflict(f"the item is {item['state']}, not waiting for approval to file")
-    return None
+    return refused.sentence, refused.rules
+
+
+def _as_item(tx: Tx, item: Row, application: Row) -> Item:
+    """The item as the workflow knows it. Approvals of what has changed since stay in, and do not count."""
+    given = tx.find("approval", item_id=item["id"], act=APPROVE, state="given")
+    approvals = [
+        Approval(by=replace(_as_person(tx, row["person_id"]), unit=row["unit"]), act=APPROVAL, digest=row["digest"])
+        for row in given
+    ]
+    return Item(
+        state=item["state"],
+        custodian=item["custodian_id"],
+        applicant=_as_person(tx, application["applicant_id"]),
+        digest=approval_digest(tx, item, application),
+        investigators=_investigators(tx, item),
+        approvals=tuple(approvals),
+    )
+
+
+def _investigators(tx: Tx, item: Row) -> tuple[Person, ...]:
+    """The dataset's own investigators who have an account here: its manifest names them by login."""
+    dataset = tx.get("dataset", item["dataset_id"])
+    named = [] if dataset is None else list(map(str, dataset["manifest"].get("investigators", ())))
+    return tuple(_as_person(tx, account["id"]) for account in tx.find("account", login=named)) if named else ()
+
+
+def _as_person(tx: Tx, person_id: str, actor: Actor | None = None) -> Person:
+    row = tx.get("person", person_id) or {}
+    return Person(
+        account=person_id,
+        institution=actor.institution_id if actor else row.get("institution_id") or "",
+        unit=actor.unit if actor else row.get("unit") or "",
+        roles=actor.roles if actor else frozenset(),
+        natural_person=row.get("natural_person"),
+    )
 
 
 def _require_own_custodian(actor: Actor, item: Row) -> None:

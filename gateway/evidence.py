@@ -23,7 +23,7 @@ from gateway.measured import risk_facts
 from gateway.ports import Row, Tx
 from gateway.times import legal_day, parse
 from policies.consent import Permitted, Use, permitted
-from policies.counting import controlled_from_outside, party_class
+from policies.counting import HGR, counters_of, sensitive_counter, total
 from policies.decide import Decision, Policy
 from policies.facts import (
     ApprovalFacts,
@@ -40,14 +40,24 @@ from policies.facts import (
     ReportFilerFacts,
     ViewFacts,
 )
-from policies.purposes import Purpose, matches
-from policies.vocabulary import Action
+from policies.parties import (
+    controlled_from_outside,
+    gives_hgr_abroad,
+    leaves_mainland,
+    party_class,
+    person_class,
+    recipient_class,
+)
+from policies.purposes import Purpose, matches, stated_purpose
+from policies.vocabulary import Action, PartyClass
 
 APPROVE = "approve-to-file"
 GBA = frozenset(
     {"Guangzhou", "Shenzhen", "Zhuhai", "Foshan", "Huizhou", "Dongguan", "Zhongshan", "Jiangmen", "Zhaoqing"}
     | {"Hong Kong", "Macau"}
 )
+OUTSIDE = frozenset({"opening-balance", "external-release"})
+"""Filings that tell of people provided before this gateway stood, or beside it (rule catalogue, section 17)."""
 PERSONAL = frozenset({"vcf", "table", "reads", "fastq", "matrix"})
 
 
@@ -71,10 +81,10 @@ def gather(tx: Tx, env: Env, row: Row, *, measured: bool) -> Evidence:
     rows, law = release_rows(tx, row), in_force(tx, env)
     now = env.clock.now()
     day = legal_day(now)
-    purpose = _purpose(rows["application"]["purpose"])
-    allowed = _permitted(tx, rows, purpose, day)
+    purpose = _purpose(rows)
+    allowed = _permitted(tx, rows, purpose, day, row["place_of_access"])
     people = _linkage(tx, rows["dataset"]["id"], allowed.ids)
-    counters = {"HGR-17": people, f"XB-sensitive-{day.year}": people}
+    counters = _counters(rows, row, people, day)
     facts = Facts(
         person=_person(rows, row),
         recipient=_recipient(rows),
@@ -165,17 +175,18 @@ def _scopes(rows: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(sorted({SCOPE} | people | things | {rows["recipient"]["id"], rows["owner"]["id"]}))
 
 
-def _purpose(stated: Mapping[str, Any]) -> Purpose:
-    return Purpose(
-        term=str(stated.get("term", "")),
-        diseases=tuple(stated.get("diseases", ())),
-        commercial=bool(stated.get("commercial", True)),
-        not_for_profit=bool(stated.get("not_for_profit", False)),
-        methods_only=bool(stated.get("methods_only", False)),
+def _purpose(rows: Mapping[str, Any]) -> Purpose:
+    application, recipient = rows["application"], rows["recipient"]
+    return stated_purpose(
+        application["purpose"],
+        place=recipient["place"] or "",
+        person=application["applicant_id"],
+        project=application["project_id"],
+        institution=(recipient["name"] or {}).get("en", ""),
     )
 
 
-def _permitted(tx: Tx, rows: Mapping[str, Any], purpose: Purpose, day: date) -> Permitted:
+def _permitted(tx: Tx, rows: Mapping[str, Any], purpose: Purpose, day: date, accessed_from: str | None) -> Permitted:
     consents = tx.find("consent", dataset_id=rows["dataset"]["id"])
     use = Use(
         purpose=purpose,
@@ -183,8 +194,10 @@ def _permitted(tx: Tx, rows: Mapping[str, Any], purpose: Purpose, day: date) -> 
         recipient_kind=rows["recipient"]["kind"] or "unknown",
         recipient_name=(rows["recipient"]["name"] or {}).get("en", ""),
         on=day,
+        accessed_from=accessed_from or "",
     )
-    return permitted([row["id"] for row in consents], [row["terms"] for row in consents], use)
+    terms = [row["terms"] | {"withdrawn_recorded_at": row["withdrawn_recorded_at"]} for row in consents]
+    return permitted([row["id"] for row in consents], terms, use)
 
 
 def _linkage(tx: Tx, dataset_id: str, ids: Sequence[str]) -> frozenset[str]:
@@ -205,8 +218,9 @@ def _recipient(rows: Mapping[str, Any]) -> RecipientFacts:
     recipient = rows["recipient"]
     control = recipient["control"] or {}
     active = recipient["state"] == "active"
+    institution = party_class(recipient["place"], control) if active else PartyClass.UNKNOWN
     return RecipientFacts(
-        party_class=str(party_class(recipient["place"], control)) if active else "unknown",
+        party_class=str(recipient_class(institution, rows["view"]["tier"])),
         place=recipient["place"] or "unknown",
         in_gba=recipient["city"] in GBA,
         kind=recipient["kind"] or "unknown",
@@ -290,22 +304,38 @@ def _purpose_facts(rows: Mapping[str, Any], purpose: Purpose) -> PurposeFacts:
     )
 
 
+def _counters(rows: Mapping[str, Any], row: Row, people: frozenset[str], day: date) -> dict[str, frozenset[str]]:
+    """The people this release adds to each counter: none to those of giving abroad when nothing goes abroad."""
+    foreign = rows["requester"]["foreign_individual"] or "unknown"
+    place = row["place_of_access"] or rows["recipient"]["place"] or "unknown"
+    institution = PartyClass(_recipient(rows).party_class)
+    person = person_class(foreign, place, rows["view"]["tier"])
+    return counters_of(
+        people,
+        assay=rows["dataset"]["manifest"].get("hgr", {}).get("category", "unknown"),
+        hgr_abroad=gives_hgr_abroad(institution, person, foreign),
+        left_mainland=leaves_mainland(institution, person),
+        year=day.year,
+    )
+
+
 def _counts(tx: Tx, rows: Mapping[str, Any], counters: Mapping[str, frozenset[str]], row: Row, day: date) -> CountFacts:
     custodian = rows["dataset"]["custodian_id"]
-    opening = dict.fromkeys(counters, 0)
-    for filing in tx.find("filing", custodian_id=custodian, kind="opening-balance", state="recorded"):
+    opening: dict[str, list[int]] = {name: [] for name in counters}
+    outside = [f for f in tx.find("filing", custodian_id=custodian, state="recorded") if f["kind"] in OUTSIDE]
+    for filing in outside:
         terms = filing["terms"] or {}
         if terms.get("counter") in opening:
-            opening[terms["counter"]] += int(terms.get("people", 0))
+            opening[terms["counter"]].append(int(terms.get("people", 0)))
     totals = {
-        name: len(known_people(tx, custodian, name, but=row["id"]) | people) + opening[name]
+        name: total(known_people(tx, custodian, name, but=row["id"]), people, opening[name])
         for name, people in counters.items()
     }
     return CountFacts(
-        exome_genome_people=totals["HGR-17"],
-        sensitive_people_this_year=totals[f"XB-sensitive-{day.year}"],
+        exome_genome_people=totals[HGR],
+        sensitive_people_this_year=totals[sensitive_counter(day.year)],
         # Everybody in sequencing data is a person with sensitive information: the two counts are one.
-        people_this_year=totals[f"XB-sensitive-{day.year}"],
+        people_this_year=totals[sensitive_counter(day.year)],
     )
 
 

@@ -1,7 +1,7 @@
 """Which rules judge here: the policy version that two people activated, its packs, and who answers for unread rules.
 
 New software brings new rules, and a pack that is off binds nobody until it is switched on. Both change what may leave,
-so both are acts of two people, recorded in the ledger. Until they are made a real home holds every release (GW-26). A
+so both are acts of two people, recorded in the ledger. Until they are made a real home holds every release (GW-40). A
 demo home judges by the rules it came with until two people activate others.
 """
 
@@ -116,7 +116,7 @@ def confirm_activation(env: Env, actor: Actor, activation_id: str) -> dict[str, 
             raise NotAllowed(
                 f"nobody answers by name for {len(missing)} unread rules: {', '.join(missing)}; "
                 "see them with tongguan policy rules --unread, sign with tongguan policy sign-off",
-                rules=("GW-26",),
+                rules=("GW-40",),
             )
         for old in tx.find("policy_activation", state="active"):
             put_fact(tx, env, "policy_activation", old["id"], columns={"state": "superseded"})

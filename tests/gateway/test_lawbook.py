@@ -46,10 +46,10 @@ def sign_all(world: World, *packs: str) -> None:
 
 def test_a_real_home_holds_everything_until_two_people_activated_its_rules(world: World) -> None:
     item = real(world).apply()
-    assert "GW-26" in reasons(world, item)
+    assert "GW-40" in reasons(world, item)
     sign_all(world)
     activate(world)
-    assert "GW-26" not in reasons(world, item)
+    assert "GW-40" not in reasons(world, item)
 
 
 def test_nobody_activates_alone_and_researchers_not_at_all(world: World) -> None:
@@ -113,9 +113,9 @@ def test_an_unknown_pack_is_refused_and_one_that_the_software_lost_holds(world: 
         lawbook.propose_activation(world.env, world.people["operator"], ("made-up",))
     activate(world, "trusted-institutions")
     item = world.apply()
-    assert "GW-26" not in reasons(world, item)
+    assert "GW-40" not in reasons(world, item)
     world.env = replace(world.env, policies=_without_packs)
-    assert "GW-26" in reasons(world, item)
+    assert "GW-40" in reasons(world, item)
 
 
 def _without_packs(packs: frozenset[str]) -> object:
@@ -128,10 +128,10 @@ def _without_packs(packs: frozenset[str]) -> object:
 def test_new_software_holds_until_its_rules_are_activated(world: World) -> None:
     activate(world)
     item = world.apply()
-    assert "GW-26" not in reasons(world, item)
+    assert "GW-40" not in reasons(world, item)
     newer = load_policy(frozenset({"trusted-institutions"}))
     world.env = replace(world.env, policies=lambda _packs: newer)
-    assert "GW-26" in reasons(world, item)
+    assert "GW-40" in reasons(world, item)
     with pytest.raises(Conflict, match="changed since"):
         _confirm_stale(world)
 

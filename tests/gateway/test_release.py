@@ -252,7 +252,7 @@ def test_inv08_who_asks_never_approves_and_units_differ(world: World) -> None:
     for who, rule in (("researcher", "GW-20"), ("filer", "GW-23")):
         with pytest.raises(NotAllowed) as refused:
             applications.approve(world.env, world.people[who], item)
-        assert refused.value.rules == (rule,)
+        assert refused.value.rules[0] == rule
     applications.approve(world.env, world.people["steward"], item)
     for who, rule in (("steward", "GW-21"), ("same.unit", "GW-22")):
         with pytest.raises(NotAllowed) as refused:
@@ -260,6 +260,15 @@ def test_inv08_who_asks_never_approves_and_units_differ(world: World) -> None:
         assert refused.value.rules == (rule,)
     assert len(world.entries("act.refuse")) == 4
     assert world.row("item", item)["state"] == "submitted"
+
+
+def test_inv08_an_investigator_of_the_dataset_does_not_approve(world: World) -> None:
+    item, dataset = world.apply(), world.ids["dataset"]
+    manifest = {**world.row("dataset", dataset)["manifest"], "investigators": ["steward", "no.account"]}
+    world.env.uow.run(lambda tx: tx.update("dataset", dataset, manifest=manifest))
+    with pytest.raises(NotAllowed) as refused:
+        applications.approve(world.env, world.people["steward"], item)
+    assert refused.value.rules == ("GW-26",)
 
 
 def test_inv09_withdrawal_kills_every_artefact_that_holds_the_person(world: World) -> None:

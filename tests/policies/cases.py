@@ -179,7 +179,7 @@ PASSES: list[Case] = [
 FAILS: list[Case] = [
     *(_case(action, {"integrity.rows_that_differ": 1}, "GW-02") for action in (RELEASE, GRANT, RETURN, TRANSIT)),
     _case(RELEASE, {"integrity.rows_that_differ": -1}, "GW-02"),
-    *(_case(action, {"integrity.policy_activated": False}, "GW-26") for action in (RELEASE, GRANT, RETURN, TRANSIT)),
+    *(_case(action, {"integrity.policy_activated": False}, "GW-40") for action in (RELEASE, GRANT, RETURN, TRANSIT)),
     *(_case(action, {"integrity.source_readable": False}, "GW-03") for action in (RELEASE, MEDIA, RETURN, TRANSIT)),
     *(_case(action, {"dataset.secret": "unknown"}, "HGR-24") for action in (RELEASE, APPROVE, RETURN, TRANSIT)),
     _case(RELEASE, {"dataset.secret": "yes"}, "HGR-24"),

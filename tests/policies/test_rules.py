@@ -87,7 +87,7 @@ def test_nothing_known_is_refused_whatever_is_asked() -> None:
 
 def test_what_passed_is_what_was_asked_and_in_force_and_did_not_fail() -> None:
     decision = load_policy().decide(Action.RETURN_TO_OWNER, made({}), datetime(2026, 11, 21, tzinfo=UTC))
-    assert decision.passed == ("GW-02", "GW-03", "GW-26", "GW-30", "GW-31", "GW-32", "HGR-24")
+    assert decision.passed == ("GW-02", "GW-03", "GW-30", "GW-31", "GW-32", "GW-40", "HGR-24")
 
 
 def test_inv07_a_permit_on_one_axis_never_satisfies_the_other() -> None:
