@@ -154,7 +154,9 @@ class Story:
         text = gzip.decompress(self.keys.open(sealed)).decode()
         samples = next(line for line in text.splitlines() if line.startswith("#CHROM")).split("\t")[9:]
         check(len(samples) == self.kept["people"], f"{len(samples)} samples for {self.kept['people']} people")
-        check("SZH" not in text and "bcftools" not in text, "a source name is in the copy")
+        # With their separators, which no pseudonym has: three bare letters stand in one of 190 pseudonyms by chance.
+        named = [name for name in ("SZH-", "SZH_", "SZH core", "bcftools") if name in text]
+        check(not named, "a source name is in the copy")
         rows = pq.read_table(io.BytesIO(self.keys.open(self._fetch(table, self._files(table)[0]))))
         check(set(rows.column("participant_id").to_pylist()) <= set(samples), "the two views use different pseudonyms")
         self.kept |= {"variants": variants, "samples": set(samples)}
