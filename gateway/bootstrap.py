@@ -26,14 +26,14 @@ from gateway.crypt4gh.streams import Source
 from gateway.env import Env, Objects
 from gateway.errors import BadInput, Unavailable
 from gateway.keys import FileKeys
-from gateway.ledger.embedded import EmbeddedLedger
+from gateway.ledger.embedded import LEASE_SECONDS, EmbeddedLedger
 from gateway.ledger.files import DiskLogFiles
 from gateway.ledger.sequencer import Sequencer
 from gateway.sandbox.port import Limits, SandboxError
 from gateway.sandbox.runner import ProcessSandbox
 from gateway.settings import Settings
 from gateway.staging import SealedStore, Staging
-from gateway.store.outbox import SqlOutbox
+from gateway.store.outbox import SqlLease, SqlOutbox
 from gateway.store.transactions import SqlUnitOfWork, open_engine
 from gateway.telemetry import span
 from policies.decide import load_policy
@@ -145,27 +145,33 @@ def open_env(
     clock: Any = None,
     reached: Callable[[str], None] | None = None,
     limits: Limits | None = None,
+    halt: Callable[[], None] = lambda: None,
 ) -> tuple[Env, Engine]:
-    """Everything a use case needs, over an existing home; the engine is the caller's to dispose of."""
+    """Everything a use case needs, over an existing home; the engine is the caller's to dispose of.
+
+    ``halt`` ends the process after a failed sync of the ledger.
+    """
     home = read_home(settings)
     random = SystemRandomness()
     keys = FileKeys(home.root / "keys", random)
     engine = open_engine(database_url(settings))
     uow = SqlUnitOfWork(engine)
-    files = DiskLogFiles(home.ledger)
+    files = DiskLogFiles(home.ledger, halt=halt)
     used_clock = clock or SystemClock()
+    lease = SqlLease(uow, home.origin, holder=random.token(16).hex(), clock=used_clock, seconds=LEASE_SECONDS)
     sequencer = Sequencer(
         outbox=SqlOutbox(uow, home.origin),
         files=files,
         signer=keys.ledger_signer(home.origin),
         clock=used_clock,
         origin=home.origin,
+        fence=lease.take,
     )
     env = Env(
         uow=uow,
         clock=used_clock,
         random=random,
-        ledger=EmbeddedLedger(sequencer, files),
+        ledger=EmbeddedLedger(sequencer, files, lease),
         keys=keys,
         sandbox=_Sandboxed(ProcessSandbox(tasks=TASKS), limits or Limits()),
         staging=Staging(home.root / "staging", keys, random),

@@ -11,6 +11,7 @@ Refusals are values (``policies.decide``), never exceptions. What is raised here
     ├── Gone                  an artefact that was killed; names its successor                       410
     ├── Unavailable           try again later: busy database, full disk, clock, ledger               503
     │   └── LedgerUnavailable the ledger did not confirm, so no byte leaves                          503
+    │       └── LedgerStopped a sync failed: this process acknowledges nothing more and must end     503
     └── Tampered              a row does not equal its ledger leaf; names the row                    503
 
 Messages never carry a name, an identifier of a person's or a genotype. Statuses and exit codes are set at the doors.
@@ -89,6 +90,12 @@ class LedgerUnavailable(Unavailable):
     """The ledger did not confirm an entry, so the bytes it describes must not leave."""
 
     code = "ledger_unavailable"
+
+
+class LedgerStopped(LedgerUnavailable):
+    """A sync of the ledger failed, so nobody knows what the disk holds: end the process and start from the disk."""
+
+    code = "ledger_stopped"
 
 
 class Tampered(GatewayError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import os
 import sys
 import tempfile
 from datetime import datetime
@@ -20,6 +21,7 @@ from gateway.cli.founding import found_house
 from gateway.cli.leaks import leakcheck
 from gateway.cli.sealing import crypt4gh
 from gateway.cli.show import AsJson, read_yaml, show
+from gateway.cli.ledger import ledger
 from gateway.errors import BadInput
 from gateway.logs import configure_logs
 from gateway.settings import Settings, home_is_named, load_settings
@@ -27,7 +29,6 @@ from gateway.telemetry import send_traces
 from gateway.verifier.__main__ import main as verify_main
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Tongguan 通关: nothing leaves except through it.")
-ledger = typer.Typer(no_args_is_help=True, help="Prove and read the ledger.")
 policy = typer.Typer(no_args_is_help=True, help="Ask the law.")
 app.add_typer(ledger, name="ledger")
 app.add_typer(policy, name="policy")
@@ -182,7 +183,8 @@ def _serve(settings: Settings) -> None:
     configure_logs(settings.log_level, sys.stderr)
     if settings.otlp_endpoint:
         atexit.register(send_traces(settings.otlp_endpoint).shutdown)
-    env, _ = open_env(settings)
+    # No clean-up on purpose: after a failed sync nothing this process believes may be written down.
+    env, _ = open_env(settings, halt=lambda: os._exit(os.EX_IOERR))
     sys.stdout.flush()
     # No log configuration of the server's own: its lines go through ours, which drops their text.
     uvicorn.run(

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 
+from gateway.errors import LedgerUnavailable
 from gateway.ledger.checkpoint import verifier_key
 from gateway.ledger.facts import FactIndex
 from gateway.ledger.files import LogStore
 from gateway.ledger.receipt import make_receipt
 from gateway.ledger.sequencer import Sequencer
+from gateway.ports import Lease
+
+LEASE_SECONDS = 3.0
+"""How long a dead writer's lease keeps the next one waiting."""
+_PAUSE = 0.05
+_TRIES = 120
 
 
 class EmbeddedLedger:
     """Publishes on ``sync`` and answers from what is published and signed."""
 
-    def __init__(self, sequencer: Sequencer, files: LogStore) -> None:
+    def __init__(
+        self, sequencer: Sequencer, files: LogStore, lease: Lease, *, pause: Callable[[float], None] = time.sleep
+    ) -> None:
         self._sequencer = sequencer
+        self._lease = lease
+        self._pause = pause
         self._files = files
         self._facts = LatestFacts(FactIndex(files, key=verifier_key(sequencer.signer)))
         self._lock = threading.Lock()
@@ -26,11 +39,24 @@ class EmbeddedLedger:
         return self._sequencer.origin
 
     def sync(self) -> int:
-        """Sequence everything that waits; the signed size."""
+        """Everything that was committed before the call is sequenced, by us or by who holds the lease; the size."""
         with self._lock:
+            for _ in range(_TRIES):
+                if self._sequencer.idle() or self._sequenced():
+                    return self._facts.index.refresh()
+                self._pause(_PAUSE)
+        raise LedgerUnavailable("another process has held the ledger for too long; nothing leaves, try again")
+
+    def _sequenced(self) -> bool:
+        """Take the lease and write until nothing waits; False where somebody else writes."""
+        if not self._lease.take():
+            return False
+        try:
             while self._sequencer.run_once():
                 pass
-            return self._facts.index.refresh()
+            return self._sequencer.idle()
+        finally:
+            self._lease.give_back()
 
     def facts(self) -> LatestFacts:
         """The facts up to the last ``sync``."""

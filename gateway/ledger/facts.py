@@ -33,6 +33,8 @@ class LatestFact:
     version: int
     commitment_root: bytes
     leaf_index: int
+    leaf_hash: bytes
+    entry_id: str
     scopes: frozenset[str]
     removed: bool = False
 
@@ -81,6 +83,10 @@ class FactIndex:
         """Every row whose newest fact belongs to ``scope`` and was not removed: what the database must still hold."""
         return set(self._by_scope.get(scope, ()))
 
+    def rows(self) -> set[Row]:
+        """Every row that the database must still hold."""
+        return {row for row, fact in self._facts.items() if not fact.removed}
+
     def _added(self, size: int) -> Iterator[tuple[int, bytes]]:
         """The entries from the last refresh up to ``size``, one bundle in memory at a time."""
         start = self.size
@@ -112,6 +118,8 @@ def _read_fact(index: int, entry: bytes) -> tuple[Row, LatestFact]:
             version=said["version"],
             commitment_root=base64.b64decode(event["personal"]["root"], validate=True),
             leaf_index=index,
+            leaf_hash=merkle.leaf_hash(entry),
+            entry_id=event["id"],
             scopes=frozenset(said["scopes"]),
             removed=said.get("removed", False),
         )

@@ -53,6 +53,9 @@ class Outbox:
     def __init__(self, bodies: Sequence[bytes]) -> None:
         self.bodies, self.positioned, self.size = bodies, 0, 0
 
+    def waiting(self) -> bool:
+        return len(self.bodies) > self.size
+
     def assign_positions(self, limit: int) -> int:
         given = min(limit, len(self.bodies) - self.positioned)
         self.positioned += given
