@@ -19,9 +19,9 @@ from gateway.bootstrap import SystemClock, make_home, open_env, read_home
 from gateway.cli import custody, research
 from gateway.cli.founding import found_house
 from gateway.cli.leaks import leakcheck
+from gateway.cli.ledger import ledger
 from gateway.cli.sealing import crypt4gh
 from gateway.cli.show import AsJson, read_yaml, show
-from gateway.cli.ledger import ledger
 from gateway.errors import BadInput
 from gateway.logs import configure_logs
 from gateway.settings import Settings, home_is_named, load_settings
