@@ -10,10 +10,10 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Protocol
 
@@ -82,12 +82,9 @@ class DiskLogFiles:
         if self._poisoned:
             raise LedgerStopped("the ledger stopped after a failed fsync; start again from what the disk holds")
         target = self._place(path)
-        # A name of its own: a second writer that should not be there must not be able to mix its bytes into ours.
-        temporary = self._unfinished / f"{path.replace('/', '-')}.{secrets.token_hex(8)}"
         try:
             self._make_folder(target.parent)
-            self._write_durably(temporary, data)
-            temporary.replace(target)
+            self._write_durably(path, data).replace(target)
             self._sync_folder(target.parent)
         except OSError as error:
             kind = LedgerStopped if self._poisoned else LedgerUnavailable
@@ -102,8 +99,9 @@ class DiskLogFiles:
             raise ValueError("a ledger path is relative and plain")
         return self._root / path
 
-    def _write_durably(self, temporary: Path, data: bytes) -> None:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    def _write_durably(self, path: str, data: bytes) -> Path:
+        """The bytes in a temporary file; its place."""
+        temporary, descriptor = self._open_temporary(path.replace("/", "-"))
         try:
             view = memoryview(data)
             while view:
@@ -111,6 +109,17 @@ class DiskLogFiles:
             self._sync(descriptor)
         finally:
             os.close(descriptor)
+        return temporary
+
+    def _open_temporary(self, stem: str) -> tuple[Path, int]:
+        """A name of its own: a second writer that should not be there must not mix its bytes into ours."""
+        for number in count():
+            temporary = self._unfinished / f"{stem}.{os.getpid()}.{number}"
+            try:
+                return temporary, os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            except FileExistsError:
+                continue
+        raise AssertionError("unreachable")
 
     def _forget_unfinished(self) -> None:
         """What a crash cut short; only the holder of the lock may, or it would take a live writer's file away."""

@@ -18,7 +18,9 @@ from gateway.store.tables import FACT_TABLES, metadata
 from tests.world import World
 
 PLAIN = ("outbox", "disclosure", "log_state", "consent")
-OWN_TIMES = {"log_state": {"updated_at"}, "consent": {"custodian_id"}, "outbox": {"seq", "about"}}
+OWN_TIMES = {
+    "log_state": {"updated_at"}, "consent": {"custodian_id"}, "outbox": {"seq", "about"}, "disclosure": {"id"},
+}  # fmt: skip
 """Columns that nothing is decided by and that the log does not speak of."""
 
 

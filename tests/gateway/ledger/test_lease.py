@@ -165,19 +165,28 @@ def _commit_and_sync(home: str, url: str, name: str, count: int) -> None:
     engine.dispose()
 
 
-def test_three_processes_that_commit_and_sequence_at_once_leave_one_dense_log(any_world: World) -> None:
+def test_two_processes_that_commit_and_sequence_at_once_leave_one_dense_log(world: World) -> None:
+    one_dense_log(world, processes=2, acts=3)
+
+
+@pytest.mark.slow
+def test_three_processes_on_either_database_leave_one_dense_log(any_world: World) -> None:
+    one_dense_log(any_world, processes=3, acts=20)
+
+
+def one_dense_log(any_world: World, *, processes: int, acts: int) -> None:
     """Positions are dense and in commit order, every acknowledged act stands once."""
     before = any_world.env.ledger.sync()
     home, url = str(any_world.settings.home), any_world.settings.database_url
     method = multiprocessing.get_context("spawn")
-    workers = [method.Process(target=_commit_and_sync, args=(home, url, f"p{n}", 7)) for n in range(3)]
+    workers = [method.Process(target=_commit_and_sync, args=(home, url, f"p{n}", acts)) for n in range(processes)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join(100)
         assert worker.exitcode == 0
     rows = sorted(any_world.entries(), key=lambda row: row["position"])
-    assert [row["position"] for row in rows] == list(range(before + 21))
+    assert [row["position"] for row in rows] == list(range(before + processes * acts))
     assert [row["seq"] for row in rows] == sorted(row["seq"] for row in rows)
     verdict = verify_log(any_world.settings.home / "ledger", key=None)
-    assert (verdict.state, verdict.size) == ("proven", before + 21)
+    assert (verdict.state, verdict.size) == ("proven", before + processes * acts)
