@@ -155,7 +155,7 @@ def open_env(
     random = SystemRandomness()
     keys = FileKeys(home.root / "keys", random)
     engine = open_engine(database_url(settings))
-    uow = SqlUnitOfWork(engine)
+    uow = SqlUnitOfWork(engine, halt=halt)
     files = DiskLogFiles(home.ledger, halt=halt)
     used_clock = clock or SystemClock()
     lease = SqlLease(uow, home.origin, holder=random.token(16).hex(), clock=used_clock, seconds=LEASE_SECONDS)
