@@ -41,6 +41,9 @@ class Ledger(Protocol):
     def receipt(self, position: int) -> bytes:
         """A ``.tlog-proof`` for the entry at ``position`` under the present checkpoint."""
 
+    def file(self, path: str) -> bytes | None:
+        """One file of the published log, or None. Raises ValueError for a path that no log has."""
+
 
 class Sandbox(Protocol):
     """Runs one named task on outside bytes in a fresh child without keys and network."""

@@ -17,11 +17,12 @@ from gateway.canonical import digest
 from gateway.counters import known_people
 from gateway.env import Env
 from gateway.errors import NotFound
-from gateway.events import EventDraft, participant_root
+from gateway.events import EventDraft
 from gateway.measured import risk_facts
 from gateway.ports import Row, Tx
 from gateway.record import draft
 from gateway.times import legal_day, parse
+from gateway.verifier.membership import set_commitment
 from policies.consent import Permitted, Use, permitted
 from policies.counting import controlled_from_outside, party_class
 from policies.decide import Decision
@@ -134,7 +135,7 @@ def opening_event(tx: Tx, env: Env, evidence: Evidence, row: Row, decision: Deci
         "grant": evidence.grant_id,
         "passed": list(decision.passed),
         "obligations": [owed["rule"] for owed in decision.obligations],
-        "permitted_root": participant_root(evidence.permitted.ids, salt).hex(),
+        "permitted_root": set_commitment(evidence.permitted.ids, salt).hex(),
         "provision_type": "provide",
         "channel": "network",
         "files": [entry["etag"] for entry in copy["files"]],

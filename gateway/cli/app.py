@@ -16,7 +16,7 @@ import typer
 import uvicorn
 
 from gateway.bootstrap import SystemClock, make_home, open_env, read_home
-from gateway.cli import custody, research
+from gateway.cli import custody, receipts, research
 from gateway.cli.founding import found_house
 from gateway.cli.leaks import leakcheck
 from gateway.cli.ledger import ledger
@@ -48,6 +48,7 @@ for name, group in (
 for verb in (research.login, research.logout, research.catalogue, research.apply, research.files, research.fetch):
     app.command()(verb)
 app.command()(leakcheck)
+receipts.add_to(research.release, ledger)
 
 
 @app.command()

@@ -13,6 +13,8 @@ from gateway.ledger.files import LogStore
 from gateway.ledger.receipt import make_receipt
 from gateway.ledger.sequencer import Sequencer
 from gateway.ports import Lease
+from gateway.verifier.audit import CHECKPOINT, VKEY
+from gateway.verifier.tiles import parse_path
 
 LEASE_SECONDS = 3.0
 """How long a dead writer's lease keeps the next one waiting."""
@@ -66,6 +68,12 @@ class EmbeddedLedger:
         """A ``.tlog-proof`` for that entry."""
         with self._lock:
             return make_receipt(self._files, position)
+
+    def file(self, path: str) -> bytes | None:
+        """Only the names that C2SP tlog-tiles and this log know: nothing else in the folder is for reading."""
+        if path not in (CHECKPOINT, VKEY):
+            parse_path(path)
+        return self._files.read(path)
 
 
 class LatestFacts:

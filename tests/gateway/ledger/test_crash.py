@@ -53,9 +53,10 @@ class Hospital:
         command = ["strace", "-f", "-qq", "-o", str(folder / "trace"), *strace, "-p", child]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as tracer:
             self._wait_until_traced(child)
-            with (folder / "go").open("wb"):
-                pass
+            # Read and write: opening for writing alone would wait for ever for a reader that is dead by now.
+            go = os.open(folder / "go", os.O_RDWR)
             code = int(self.server.stdout.readline())
+            os.close(go)
             tracer.wait(20)
         return folder, code
 
