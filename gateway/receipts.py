@@ -50,8 +50,8 @@ def outcome_entry(env: Env, actor: Actor, release_id: str) -> dict[str, Any]:
 
 
 def arrival_statement(release_id: str, files: Sequence[Mapping[str, Any]]) -> bytes:
-    """What the recipient signs: the release and the (name, size, SHA-256) of each sealed file as it arrived."""
-    listed = [{key: one[key] for key in ("name", "sha256", "size")} for one in files]
+    """What the recipient signs: the release and the (name, size, BLAKE2b-256) of each sealed file as it arrived."""
+    listed = [{key: one[key] for key in ("name", "digest", "size")} for one in files]
     body = {"files": sorted(listed, key=lambda one: str(one["name"])), "release": release_id}
     return ARRIVAL + canonical(body)
 
@@ -65,7 +65,7 @@ def record_arrival(
     def work(tx: Tx) -> str:
         release = _own(tx, actor, release_id)
         key, sent = _bound_key(tx, release), _sent_files(tx, release)
-        if sorted((one["name"], one["size"], one["sha256"]) for one in files) != sent:
+        if sorted((one["name"], one["size"], one["digest"]) for one in files) != sent:
             raise Conflict("the files that are signed for are not the files of this release; fetch them again")
         _verify(key["public_key"], signature, statement)
         event = draft(
@@ -76,7 +76,7 @@ def record_arrival(
             public={
                 "release": release_id,
                 "opened": release["opened_entry"],
-                "files": [sha256 for _, _, sha256 in sent],
+                "files": [one for _, _, one in sent],
                 "statement": digest({"statement": _text(statement)}),
             },
             personal={"recipient": release["requester_id"], "key": key["id"], "signature": _text(signature)},

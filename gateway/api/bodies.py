@@ -127,11 +127,11 @@ class ReleaseBody(Body):
 
 
 class ArrivedFile(Body):
-    """One sealed file as it arrived."""
+    """One sealed file as it arrived; ``digest`` is BLAKE2b-256, hex, like the ETag."""
 
     name: str = Field(max_length=255)
     size: int = Field(ge=0)
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    digest: str = Field(pattern="^[0-9a-f]{64}$")
 
 
 class ArrivalBody(Body):

@@ -47,7 +47,7 @@ def with_signing_key(world: World) -> World:
 
 def arrived(world: World, release: dict[str, Any]) -> list[dict[str, Any]]:
     files = world.row("copy", release["copy_id"])["files"]
-    return [{"name": one["name"], "size": one["size"], "sha256": one["etag"]} for one in files]
+    return [{"name": one["name"], "size": one["size"], "digest": one["etag"]} for one in files]
 
 
 def test_recipient_and_custodian_hold_a_receipt_that_proves_the_release_without_us(any_world: World) -> None:
@@ -108,7 +108,7 @@ def test_the_recipient_signs_for_what_arrived_and_it_stands_in_the_ledger(any_wo
     entry_id = record_arrival(world.env, world.people["researcher"], release["id"], files=files, signature=signature)
     row = next(row for row in world.entries("release.arrived") if row["entry_id"] == entry_id)
     event = json.loads(row["body"])
-    assert event["public"]["files"] == [one["sha256"] for one in files]
+    assert event["public"]["files"] == [one["digest"] for one in files]
     assert row["position"] is not None
     assert verify_log(world.settings.home / "ledger", key=None).state == "proven"
 
@@ -118,7 +118,7 @@ def test_nobody_signs_for_other_files_with_another_key_or_for_another_person(wor
     release = world.release(world.ids["item"])
     files, before = arrived(world, release), len(world.entries("release.arrived"))
     good = SIGNING.sign(arrival_statement(release["id"], files))
-    other = [{**files[0], "sha256": "0" * 64}, *files[1:]]
+    other = [{**files[0], "digest": "0" * 64}, *files[1:]]
     forged = Ed25519PrivateKey.generate().sign(arrival_statement(release["id"], files))
     me = world.people["researcher"]
     with pytest.raises(Conflict):
