@@ -35,6 +35,13 @@ class Ledger(Protocol):
         """Sequence and publish whatever waits; the published size. Raises LedgerUnavailable, and then nothing
         leaves."""
 
+    @property
+    def witnessed(self) -> bool:
+        """Whether hand-over waits for the witnesses' cosignatures."""
+
+    def confirm(self) -> int:
+        """``sync``, and the size up to which hand-over may rely on the log: in witnessed mode the cosigned one."""
+
     def facts(self) -> FactsOfLog:
         """The facts of the log up to its published size."""
 

@@ -140,7 +140,7 @@ def opening_event(tx: Tx, env: Env, evidence: Evidence, row: Row, decision: Deci
         "channel": "network",
         "files": [entry["etag"] for entry in copy["files"]],
         "key_versions": {"custodian": copy["files"][0]["key_version"] if copy["files"] else 0},
-        "witnessed": False,
+        "witnessed": env.ledger.witnessed,
         "address_learnt": "demo" if env.demo else "declared",
     }
     personal = {

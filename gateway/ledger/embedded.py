@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from gateway.errors import LedgerUnavailable
 from gateway.ledger.checkpoint import verifier_key
@@ -22,12 +24,26 @@ _PAUSE = 0.05
 _TRIES = 120
 
 
+class Cosigners(Protocol):
+    """Who must cosign before anything leaves (``gateway.witness.Cosigning``)."""
+
+    def confirm(self) -> int:
+        """The size that enough of them cosigned. Raises LedgerUnavailable."""
+
+
 class EmbeddedLedger:
     """Publishes on ``sync`` and answers from what is published and signed."""
 
     def __init__(
-        self, sequencer: Sequencer, files: LogStore, lease: Lease, *, pause: Callable[[float], None] = time.sleep
+        self,
+        sequencer: Sequencer,
+        files: LogStore,
+        lease: Lease,
+        *,
+        cosigners: Cosigners | None = None,
+        pause: Callable[[float], None] = time.sleep,
     ) -> None:
+        self._cosigners = cosigners
         self._sequencer = sequencer
         self._lease = lease
         self._pause = pause
@@ -49,6 +65,19 @@ class EmbeddedLedger:
                 self._pause(_PAUSE)
         raise LedgerUnavailable("another process has held the ledger for too long; nothing leaves, try again")
 
+    @property
+    def witnessed(self) -> bool:
+        """Whether hand-over waits for witnesses."""
+        return self._cosigners is not None
+
+    def confirm(self) -> int:
+        """``sync``, and the size up to which entries may be relied on to hand over: in witnessed mode the cosigned one."""
+        size = self.sync()
+        if self._cosigners is None:
+            return size
+        with self._lock:
+            return self._cosigners.confirm()
+
     def _sequenced(self) -> bool:
         """Take the lease and write until nothing waits; False where somebody else writes."""
         if not self._lease.take():
@@ -65,8 +94,11 @@ class EmbeddedLedger:
         return self._facts
 
     def receipt(self, position: int) -> bytes:
-        """A ``.tlog-proof`` for that entry."""
+        """A ``.tlog-proof`` for that entry, cosigned where the witnesses can be had."""
         with self._lock:
+            if self._cosigners is not None:
+                with contextlib.suppress(LedgerUnavailable):  # an unwitnessed receipt is marked by what it lacks
+                    self._cosigners.confirm()
             return make_receipt(self._files, position)
 
     def file(self, path: str) -> bytes | None:

@@ -61,9 +61,12 @@ class DiskLogFiles:
         except OSError as error:
             raise LedgerUnavailable(f"the ledger cannot be locked ({error.strerror})") from None
         try:
-            alone = _locked(descriptor)
-            if alone:
-                self._forget_unfinished()
+            try:
+                alone = _locked(descriptor)
+                if alone:
+                    self._forget_unfinished()
+            except OSError as error:
+                raise LedgerUnavailable(f"the ledger cannot be locked ({error.strerror})") from None
             yield alone
         finally:
             os.close(descriptor)

@@ -40,6 +40,9 @@ class Sequencer:
     batch: int = 4096
     fence: Callable[[], bool] = lambda: True
     """Asked before the size row and before the checkpoint: False when the lease has gone to somebody else."""
+    floor: Callable[[], int] = lambda: 0
+    """What the witnesses have seen, asked once before anything is signed: a restored backup must not sign below it."""
+    _floor: int | None = field(default=None, init=False)
     _newest: datetime | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -74,6 +77,7 @@ class Sequencer:
 
     def _run(self) -> int:
         before, published = self._checked()
+        self._refuse_rollback(before.size)
         self.outbox.assign_positions(self.batch)
         entries = self._entries(before.size, published)
         if not entries:
@@ -137,6 +141,14 @@ class Sequencer:
         """Publish the head, unless somebody published a later one meanwhile."""
         if self._head().size < size:
             self.files.write(CHECKPOINT, sign_checkpoint(self.signer, size=size, root=root))
+
+    def _refuse_rollback(self, size: int) -> None:
+        if self._floor is None:
+            self._floor = self.floor()
+        if size < self._floor:
+            raise LedgerUnavailable(
+                f"witnesses have seen {self._floor} entries and this ledger has {size}: a restored backup?"
+            )
 
     def _refuse_turned_clock(self, size: int) -> None:
         """The present is not before the newest signed entry."""

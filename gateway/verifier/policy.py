@@ -1,7 +1,7 @@
 """Whose word a reader wants besides the log's: C2SP tlog-cosignature (type 0x04) and tlog-policy.
 
     log <vkey>
-    witness <name> <vkey>
+    witness <name> <vkey> [<address>]
     group <name> <k | all | any> <member>...
     quorum <name | none>
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 
 from cryptography.exceptions import InvalidSignature
@@ -57,6 +57,8 @@ class Policy:
     witnesses: Mapping[str, WitnessKey]
     groups: Mapping[str, Group]
     quorum: str
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    """Submission prefixes of the witnesses that have one; the others are asked by file."""
 
     def satisfied(self, cosigned: Collection[str]) -> bool:
         """Whether these witnesses are enough."""
@@ -86,6 +88,7 @@ def parse_policy(text: str) -> Policy:
     logs: list[VerifierKey] = []
     witnesses: dict[str, WitnessKey] = {}
     groups: dict[str, Group] = {}
+    addresses: dict[str, str] = {}
     quorum: str | None = None
     for number, line in enumerate(text.splitlines(), start=1):
         words = line.split()
@@ -96,8 +99,9 @@ def parse_policy(text: str) -> Policy:
             match words:
                 case ["log", vkey, *_]:
                     logs.append(parse_vkey(vkey))
-                case ["witness", name, vkey, *_] if name not in known and name != NO_QUORUM:
+                case ["witness", name, vkey, *address] if name not in known and name != NO_QUORUM:
                     witnesses[name] = parse_witness_key(vkey)
+                    addresses |= {name: address[0]} if address else {}
                 case ["group", name, needed, *members] if name not in known and name != NO_QUORUM:
                     groups[name] = _group(needed, members, known)
                 case ["quorum", name] if quorum is None and (name in known or name == NO_QUORUM):
@@ -110,7 +114,7 @@ def parse_policy(text: str) -> Policy:
         raise ValueError("the policy names no quorum")
     if len({key.public_key for key in witnesses.values()}) < len(witnesses):
         raise ValueError("two witnesses of the policy have one key: one party would count twice")
-    return Policy(logs=tuple(logs), witnesses=witnesses, groups=groups, quorum=quorum)
+    return Policy(logs=tuple(logs), witnesses=witnesses, groups=groups, quorum=quorum, addresses=addresses)
 
 
 def cosigners(note: Note, policy: Policy) -> tuple[str, ...]:
@@ -142,6 +146,12 @@ def verify_cosignature(text: bytes, key: WitnessKey, value: bytes) -> int:
 def cosigned_message(text: bytes, time: int) -> bytes:
     """What a witness signs for a checkpoint's text (tlog-cosignature, "Format")."""
     return b"cosignature/v1\ntime %d\n" % time + text
+
+
+def cosignature_line(key: WitnessKey, time: int, signature: bytes) -> bytes:
+    """The line a witness adds to a checkpoint, with its newline."""
+    value = base64.b64encode(key.key_id + time.to_bytes(8, "big") + signature).decode()
+    return f"\u2014 {key.name} {value}\n".encode()
 
 
 def _group(needed: str, members: Iterable[str], known: set[str]) -> Group:
