@@ -29,6 +29,7 @@ from gateway.keys import FileKeys
 from gateway.ledger.embedded import LEASE_SECONDS, EmbeddedLedger
 from gateway.ledger.files import DiskLogFiles
 from gateway.ledger.sequencer import Sequencer
+from gateway.ports import Clock
 from gateway.sandbox.port import Limits, SandboxError
 from gateway.sandbox.runner import ProcessSandbox
 from gateway.settings import Settings
@@ -36,6 +37,9 @@ from gateway.staging import SealedStore, Staging
 from gateway.store.outbox import SqlLease, SqlOutbox
 from gateway.store.transactions import SqlUnitOfWork, open_engine
 from gateway.telemetry import span
+from gateway.verifier.policy import parse_policy
+from gateway.witness import Cosigning
+from gateway.witness_http import HttpPost
 from policies.decide import load_policy
 
 TASKS = {
@@ -167,11 +171,14 @@ def open_env(
         origin=home.origin,
         fence=lease.take,
     )
+    cosigning = open_cosigning(settings, files, used_clock)
+    if cosigning is not None:
+        sequencer.floor = cosigning.floor
     env = Env(
         uow=uow,
         clock=used_clock,
         random=random,
-        ledger=EmbeddedLedger(sequencer, files, lease),
+        ledger=EmbeddedLedger(sequencer, files, lease, cosigners=cosigning),
         keys=keys,
         sandbox=_Sandboxed(ProcessSandbox(tasks=TASKS), limits or Limits()),
         staging=Staging(home.root / "staging", keys, random),
@@ -183,6 +190,18 @@ def open_env(
         settings=settings.model_dump(include={"session_hours", "token_minutes", "epoch_poll_seconds"}),
     )
     return env, engine
+
+
+def open_cosigning(settings: Settings, files: DiskLogFiles, clock: Clock) -> Cosigning | None:
+    """The witnesses of the settings' policy, or None. Raises BadInput for a policy that cannot be read."""
+    if not settings.witness_policy:
+        return None
+    try:
+        policy = parse_policy(Path(settings.witness_policy).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{settings.witness_policy}: {error}", code="bad_setting") from None
+    posts = {name: HttpPost(address) for name, address in policy.addresses.items()}
+    return Cosigning(files, policy, posts, clock=clock)
 
 
 class _Sandboxed:

@@ -62,6 +62,11 @@ class Settings(BaseSettings):
     origin: str = Field(
         default="", pattern=r"^[^\s+]*$", description="Ledger origin of a new home; empty means one is made up for it"
     )
+    witness_policy: str = Field(
+        default="",
+        description="A tlog-policy file with the witnesses' keys and addresses; with it nothing is handed over before "
+        "enough of them have cosigned. Empty means no witnesses",
+    )
     token_minutes: int = Field(default=60, ge=1, le=1440, description="Life of a bearer token, in minutes")
     session_hours: int = Field(default=12, ge=1, le=168, description="Life of a session, in hours")
     epoch_poll_seconds: float = Field(

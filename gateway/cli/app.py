@@ -22,6 +22,7 @@ from gateway.cli.leaks import leakcheck
 from gateway.cli.ledger import ledger
 from gateway.cli.sealing import crypt4gh
 from gateway.cli.show import AsJson, read_yaml, show
+from gateway.cli.witnessing import witness
 from gateway.errors import BadInput
 from gateway.logs import configure_logs
 from gateway.settings import Settings, home_is_named, load_settings
@@ -31,6 +32,7 @@ from gateway.verifier.__main__ import main as verify_main
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Tongguan 通关: nothing leaves except through it.")
 policy = typer.Typer(no_args_is_help=True, help="Ask the law.")
 app.add_typer(ledger, name="ledger")
+app.add_typer(witness, name="witness")
 app.add_typer(policy, name="policy")
 for name, group in (
     ("dataset", custody.dataset),

@@ -71,7 +71,7 @@ class EmbeddedLedger:
         return self._cosigners is not None
 
     def confirm(self) -> int:
-        """``sync``, and the size up to which entries may be relied on to hand over: in witnessed mode the cosigned one."""
+        """``sync``, and the size up to which hand-over may rely on the log: in witnessed mode the cosigned one."""
         size = self.sync()
         if self._cosigners is None:
             return size

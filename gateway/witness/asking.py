@@ -101,6 +101,10 @@ class Cosigning:
     def _ask(self, name: str, head: Checkpoint, signed: bytes) -> bytes | None:
         for _ in range(_TRIES):
             old = self._seen[name]
+            if old > head.size:
+                raise LedgerUnavailable(
+                    f"witness {name} has seen {old} entries and this ledger has {head.size}: a restored backup?"
+                )
             proof = TreeFiles(self._files, head.size).consistency(old) if 0 < old < head.size else []
             reply = self._posts[name](format_request(old=old, proof=proof, signed_checkpoint=signed))
             if reply is not None and reply.status == 200:
@@ -112,11 +116,6 @@ class Cosigning:
             if reply is None or reply.status != 409:
                 return None
             self._seen[name] = _size(reply)
-            if self._seen[name] > head.size:
-                raise LedgerUnavailable(
-                    f"witness {name} has seen {self._seen[name]} entries and this ledger has {head.size}: "
-                    "a restored backup? nothing leaves"
-                )
         return None
 
     def _refuse_skew(self, name: str, signed: bytes, lines: bytes) -> None:
