@@ -107,10 +107,14 @@ def ledger_verify(
     key: Annotated[str | None, typer.Option(help="The log's vkey, or a file that holds it.")] = None,
     receipt: Annotated[list[Path] | None, typer.Option(help="A kept .tlog-proof file.")] = None,
     since: Annotated[Path | None, typer.Option(help="A checkpoint kept from an earlier day.")] = None,
+    witnesses: Annotated[
+        Path | None, typer.Option("--policy", help="A tlog-policy: witnesses that must agree.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Prove a copy of the ledger: exit 0 proven, 1 tampered (the place is named), 2 could not tell."""
     arguments = [str(folder), *(["--key", key] if key else []), *(["--since", str(since)] if since else [])]
+    arguments += ["--policy", str(witnesses)] if witnesses else []
     for path in receipt or []:
         arguments += ["--receipt", str(path)]
     raise typer.Exit(verify_main([*arguments, *(["--json"] if as_json else [])]))
