@@ -25,6 +25,7 @@ from connectors.objects import LocalObjects
 from gateway.crypt4gh.streams import Source
 from gateway.env import Env, Objects
 from gateway.errors import BadInput, Unavailable
+from gateway.journal import Journal
 from gateway.keys import FileKeys
 from gateway.ledger.embedded import LEASE_SECONDS, EmbeddedLedger
 from gateway.ledger.files import DiskLogFiles
@@ -172,13 +173,15 @@ def open_env(
         fence=lease.take,
     )
     cosigning = open_cosigning(settings, files, used_clock)
-    if cosigning is not None:
-        sequencer.floor = cosigning.floor
+    journal = open_journal(settings, home, keys, uow)
+    keep = (lambda _size: None) if journal is None else journal.append
+    seen = [one for one in (journal and journal.end, cosigning and cosigning.floor) if one]
+    sequencer.floor = lambda: max((one() for one in seen), default=0)
     env = Env(
         uow=uow,
         clock=used_clock,
         random=random,
-        ledger=EmbeddedLedger(sequencer, files, lease, cosigners=cosigning),
+        ledger=EmbeddedLedger(sequencer, files, lease, cosigners=cosigning, journal=keep),
         keys=keys,
         sandbox=_Sandboxed(ProcessSandbox(tasks=TASKS), limits or Limits()),
         staging=Staging(home.root / "staging", keys, random),
@@ -190,6 +193,11 @@ def open_env(
         settings=settings.model_dump(include={"session_hours", "token_minutes", "epoch_poll_seconds"}),
     )
     return env, engine
+
+
+def open_journal(settings: Settings, home: Home, keys: FileKeys, uow: SqlUnitOfWork) -> Journal | None:
+    """The journal of the settings, or None."""
+    return None if settings.journal is None else Journal(settings.journal, keys=keys, uow=uow, origin=home.origin)
 
 
 def open_cosigning(settings: Settings, files: DiskLogFiles, clock: Clock) -> Cosigning | None:

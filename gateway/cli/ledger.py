@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from gateway.audit import audit_database
-from gateway.bootstrap import database_url, read_home
-from gateway.errors import GatewayError
+from gateway.bootstrap import database_url, open_env, open_journal, read_home
+from gateway.errors import BadInput, GatewayError
+from gateway.journal import replay
 from gateway.ledger import DiskLogFiles, FactIndex
 from gateway.settings import load_settings
 from gateway.store.transactions import SqlUnitOfWork, open_engine
@@ -58,6 +59,22 @@ def _audit_rows(folder: Path, url: str, body: dict[str, Any]) -> dict[str, Any]:
         said = f"{len(found.wrong)} places of the database are not what the log says; {said}"
     state = "tampered" if found.wrong else "proven"
     return {**body, **asdict(found), "state": state, "place": next(iter(found.wrong), None), "detail": said}
+
+
+@ledger.command("replay")
+def ledger_replay(as_json: AsJson = False) -> None:
+    """After a restore: bring the database up to the journal, end every token and copy. Exit 0 done, 2 it cannot."""
+    settings = load_settings()
+    env, engine = open_env(settings)
+    journal = open_journal(settings, read_home(settings), env.keys, SqlUnitOfWork(engine))
+    if journal is None:
+        raise BadInput("there is no journal; name its folder in TONGGUAN_JOURNAL")
+    done = replay(env, journal)
+    env.staging.clean(set())
+    env.ledger.confirm()
+    engine.dispose()
+    said = f"{done.entries} entries and {done.rows} rows replayed, {done.closed} open releases closed as lost"
+    show({"entries": done.entries, "rows": done.rows, "closed": done.closed}, [said], as_json=as_json)
 
 
 def show(body: Any, lines: list[str], *, as_json: bool) -> None:

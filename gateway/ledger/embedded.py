@@ -41,9 +41,11 @@ class EmbeddedLedger:
         lease: Lease,
         *,
         cosigners: Cosigners | None = None,
+        journal: Callable[[int], None] = lambda _size: None,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._cosigners = cosigners
+        self._journal = journal
         self._sequencer = sequencer
         self._lease = lease
         self._pause = pause
@@ -61,7 +63,9 @@ class EmbeddedLedger:
         with self._lock:
             for _ in range(_TRIES):
                 if self._sequencer.idle() or self._sequenced():
-                    return self._facts.index.refresh()
+                    size = self._facts.index.refresh()
+                    self._journal(size)
+                    return size
                 self._pause(_PAUSE)
         raise LedgerUnavailable("another process has held the ledger for too long; nothing leaves, try again")
 

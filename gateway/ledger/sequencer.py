@@ -115,7 +115,8 @@ class Sequencer:
 
     def _entries(self, size: int, published: int) -> list[bytes]:
         """What follows the checkpoint: at least up to the published size, without a gap."""
-        rows = self.outbox.positioned_from(size, max(self.batch, published - size))
+        # In one step past what was published and past what witnesses saw: no head below those is ever signed again.
+        rows = self.outbox.positioned_from(size, max(self.batch, published - size, (self._floor or 0) - size))
         if [row.position for row in rows] != list(range(size, size + len(rows))):
             raise LedgerUnavailable(f"the outbox has a gap after position {size}")
         if size + len(rows) < published:
@@ -143,11 +144,12 @@ class Sequencer:
             self.files.write(CHECKPOINT, sign_checkpoint(self.signer, size=size, root=root))
 
     def _refuse_rollback(self, size: int) -> None:
+        """A log behind its witnesses goes on only when the very entries they saw are back at their places."""
         if self._floor is None:
             self._floor = self.floor()
-        if size < self._floor:
+        if size < self._floor and not self.outbox.positioned_from(self._floor - 1, 1):
             raise LedgerUnavailable(
-                f"witnesses have seen {self._floor} entries and this ledger has {size}: a restored backup?"
+                f"witnesses or the journal have {self._floor} entries and this ledger has {size}: a restored backup?"
             )
 
     def _refuse_turned_clock(self, size: int) -> None:
