@@ -16,7 +16,7 @@ import typer
 import uvicorn
 
 from gateway.bootstrap import SystemClock, make_home, open_env, read_home
-from gateway.cli import custody, receipts, research
+from gateway.cli import custody, receipts, reports, research
 from gateway.cli.founding import found_house
 from gateway.cli.leaks import leakcheck
 from gateway.cli.ledger import ledger
@@ -51,6 +51,8 @@ for verb in (research.login, research.logout, research.catalogue, research.apply
     app.command()(verb)
 app.command()(leakcheck)
 receipts.add_to(research.release, ledger)
+ledger.command("export")(reports.export)
+app.add_typer(reports.report, name="report")
 
 
 @app.command()
