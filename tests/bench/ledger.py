@@ -31,7 +31,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.ledger import DiskLogFiles, FactIndex, Sequencer, make_receipt, verifier_key
 from gateway.ledger.embedded import EmbeddedLedger
-from gateway.ports import PendingEntry
+from gateway.ports import PendingEntry, Tx
 from gateway.store.outbox import SqlLease, SqlOutbox
 from gateway.store.tables import metadata
 from gateway.store.transactions import SqlUnitOfWork, open_engine
@@ -136,12 +136,11 @@ def through_outbox(*, writers: int, receipts: bool = False) -> Figures:
             while time.perf_counter() < until:
                 began = time.perf_counter()
                 entry_id = f"{number}-{done[number]}"
-                uow.run(lambda tx: tx.insert("outbox", row_of(entry_id)))
+                uow.run(partial(commit, entry_id=entry_id))
                 done[number] += 1
                 if receipts:
                     ledger.sync()
-                    place = uow.read(lambda tx: tx.find("outbox", entry_id=entry_id)[0]["position"])
-                    ledger.receipt(place)
+                    ledger.receipt(uow.read(partial(position, entry_id=entry_id)))
                     waits.append(time.perf_counter() - began)
 
         threads = [threading.Thread(target=write, args=(number,)) for number in range(writers)]
@@ -156,6 +155,14 @@ def through_outbox(*, writers: int, receipts: bool = False) -> Figures:
         engine.dispose()
         p99 = sorted(waits)[int(len(waits) * 0.99)] if waits else None
         return Figures(events=sum(done), wall=spent, p99=p99, equal=size == sum(done))
+
+
+def commit(tx: Tx, *, entry_id: str) -> None:
+    tx.insert("outbox", row_of(entry_id))
+
+
+def position(tx: Tx, *, entry_id: str) -> int:
+    return int(tx.find("outbox", entry_id=entry_id)[0]["position"])
 
 
 def row_of(entry_id: str) -> dict[str, Any]:
