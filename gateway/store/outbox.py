@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import Select, bindparam, func, select, update
 
 from gateway.ports import Clock, PendingEntry, Tx
 from gateway.store.tables import log_state, outbox
@@ -40,10 +40,12 @@ class SqlOutbox:
             highest = tx.connection.execute(select(func.max(outbox.c.position))).scalar()
             following = 0 if highest is None else int(highest) + 1
             rows = tx.connection.execute(_waiting(limit)).all()
-            for offset, (seq,) in enumerate(rows):
-                statement = update(outbox).where(outbox.c.seq == seq).values(position=following + offset)
-                tx.connection.execute(statement)
+            given = [{"row": seq, "place": following + offset} for offset, (seq,) in enumerate(rows)]
+            if given:
+                tx.connection.execute(statement, given)
             return len(rows)
+
+        statement = update(outbox).where(outbox.c.seq == bindparam("row")).values(position=bindparam("place"))
 
         return self._uow.run(_sql(work))
 

@@ -148,8 +148,8 @@ def through_outbox(*, writers: int, receipts: bool = False) -> Figures:
         for thread in threads:
             thread.start()
         while any(thread.is_alive() for thread in threads):
+            time.sleep(0.25)
             ledger.sync()
-            time.sleep(0.05)
         size = ledger.sync()
         spent = time.perf_counter() - began
         engine.dispose()

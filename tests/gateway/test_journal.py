@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from gateway.accounts import actor_of_token, sign_in
 from gateway.audit import audit_database
 from gateway.bootstrap import open_env, open_journal, read_home
+from gateway.cli.app import app
 from gateway.env import Actor, Env
-from gateway.errors import Gone, LedgerUnavailable, NotAllowed, NotSignedIn
+from gateway.errors import BadInput, Gone, LedgerUnavailable, NotAllowed, NotSignedIn
 from gateway.handover import list_files
 from gateway.journal import Journal, Replayed, replay
 from gateway.ledger import DiskLogFiles, FactIndex
@@ -136,6 +139,23 @@ def test_tokens_copies_and_counts_of_before_do_not_live_on(world: World, day: Ca
     with pytest.raises((Gone, NotAllowed)):
         list_files(restored.env, world.people["researcher"], str(old["id"]))
     assert len(restored.env.uow.read(lambda tx: tx.find("counted"))) == before, "what was counted today stays counted"
+
+
+def test_the_command_replays_and_says_what_it_did(
+    world: World, day: Callable[..., Restored], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    restored = day(withdrawal(world))
+    monkeypatch.setenv("TONGGUAN_HOME", str(restored.settings.home))
+    run = CliRunner()
+    assert isinstance(run.invoke(app, ["ledger", "replay"]).exception, BadInput), "no journal is named"
+    monkeypatch.setenv("TONGGUAN_JOURNAL", str(restored.settings.journal))
+    held = run.invoke(app, ["ledger", "status"])
+    assert isinstance(held.exception, LedgerUnavailable), "everything holds"
+    done = run.invoke(app, ["ledger", "replay", "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["entries"] > 0
+    assert run.invoke(app, ["ledger", "status"]).exit_code == 0
+    assert run.invoke(app, ["ledger", "audit", "--db"]).exit_code == 0
 
 
 def test_a_second_replay_changes_nothing(world: World, day: Callable[..., Restored]) -> None:
