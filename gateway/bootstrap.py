@@ -25,17 +25,22 @@ from connectors.objects import LocalObjects
 from gateway.crypt4gh.streams import Source
 from gateway.env import Env, Objects
 from gateway.errors import BadInput, Unavailable
+from gateway.journal import Journal
 from gateway.keys import FileKeys
-from gateway.ledger.embedded import EmbeddedLedger
+from gateway.ledger.embedded import LEASE_SECONDS, EmbeddedLedger
 from gateway.ledger.files import DiskLogFiles
 from gateway.ledger.sequencer import Sequencer
+from gateway.ports import Clock
 from gateway.sandbox.port import Limits, SandboxError
 from gateway.sandbox.runner import ProcessSandbox
 from gateway.settings import Settings
 from gateway.staging import SealedStore, Staging
-from gateway.store.outbox import SqlOutbox
+from gateway.store.outbox import SqlLease, SqlOutbox
 from gateway.store.transactions import SqlUnitOfWork, open_engine
 from gateway.telemetry import span
+from gateway.verifier.policy import parse_policy
+from gateway.witness import Cosigning
+from gateway.witness_http import HttpPost
 from policies.decide import load_policy
 
 TASKS = {
@@ -145,27 +150,38 @@ def open_env(
     clock: Any = None,
     reached: Callable[[str], None] | None = None,
     limits: Limits | None = None,
+    halt: Callable[[], None] = lambda: None,
 ) -> tuple[Env, Engine]:
-    """Everything a use case needs, over an existing home; the engine is the caller's to dispose of."""
+    """Everything a use case needs, over an existing home; the engine is the caller's to dispose of.
+
+    ``halt`` ends the process after a failed sync of the ledger.
+    """
     home = read_home(settings)
     random = SystemRandomness()
     keys = FileKeys(home.root / "keys", random)
     engine = open_engine(database_url(settings))
-    uow = SqlUnitOfWork(engine)
-    files = DiskLogFiles(home.ledger)
+    uow = SqlUnitOfWork(engine, halt=halt)
+    files = DiskLogFiles(home.ledger, halt=halt)
     used_clock = clock or SystemClock()
+    lease = SqlLease(uow, home.origin, holder=random.token(16).hex(), clock=used_clock, seconds=LEASE_SECONDS)
     sequencer = Sequencer(
         outbox=SqlOutbox(uow, home.origin),
         files=files,
         signer=keys.ledger_signer(home.origin),
         clock=used_clock,
         origin=home.origin,
+        fence=lease.take,
     )
+    cosigning = open_cosigning(settings, files, used_clock)
+    journal = open_journal(settings, home, keys, uow)
+    keep = (lambda _size: None) if journal is None else journal.append
+    seen = [one for one in (journal and journal.end, cosigning and cosigning.floor) if one]
+    sequencer.floor = lambda: max((one() for one in seen), default=0)
     env = Env(
         uow=uow,
         clock=used_clock,
         random=random,
-        ledger=EmbeddedLedger(sequencer, files),
+        ledger=EmbeddedLedger(sequencer, files, lease, cosigners=cosigning, journal=keep),
         keys=keys,
         sandbox=_Sandboxed(ProcessSandbox(tasks=TASKS), limits or Limits()),
         staging=Staging(home.root / "staging", keys, random),
@@ -177,6 +193,23 @@ def open_env(
         settings=settings.model_dump(include={"session_hours", "token_minutes", "epoch_poll_seconds"}),
     )
     return env, engine
+
+
+def open_journal(settings: Settings, home: Home, keys: FileKeys, uow: SqlUnitOfWork) -> Journal | None:
+    """The journal of the settings, or None."""
+    return None if settings.journal is None else Journal(settings.journal, keys=keys, uow=uow, origin=home.origin)
+
+
+def open_cosigning(settings: Settings, files: DiskLogFiles, clock: Clock) -> Cosigning | None:
+    """The witnesses of the settings' policy, or None. Raises BadInput for a policy that cannot be read."""
+    if not settings.witness_policy:
+        return None
+    try:
+        policy = parse_policy(Path(settings.witness_policy).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{settings.witness_policy}: {error}", code="bad_setting") from None
+    posts = {name: HttpPost(address) for name, address in policy.addresses.items()}
+    return Cosigning(files, policy, posts, clock=clock)
 
 
 class _Sandboxed:

@@ -36,11 +36,21 @@ class Ledger(Protocol):
         """Sequence and publish whatever waits; the published size. Raises LedgerUnavailable, and then nothing
         leaves."""
 
+    @property
+    def witnessed(self) -> bool:
+        """Whether hand-over waits for the witnesses' cosignatures."""
+
+    def confirm(self) -> int:
+        """``sync``, and the size up to which hand-over may rely on the log: in witnessed mode the cosigned one."""
+
     def facts(self) -> FactsOfLog:
         """The facts of the log up to its published size."""
 
     def receipt(self, position: int) -> bytes:
         """A ``.tlog-proof`` for the entry at ``position`` under the present checkpoint."""
+
+    def file(self, path: str) -> bytes | None:
+        """One file of the published log, or None. Raises ValueError for a path that no log has."""
 
 
 class Sandbox(Protocol):

@@ -11,13 +11,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from gateway.canonical import canonical
 from gateway.ports import Randomness
-from gateway.verifier.merkle import inclusion_path, leaf_hash, root, verify_inclusion
+from gateway.verifier.merkle import leaf_hash, root
 
 VERSION = 1
 KINDS = frozenset({"open", "close", "refuse", "fact", "restrict", "erase"})
@@ -35,6 +35,7 @@ PUBLIC_KEYS: Mapping[str, frozenset[str]] = {
     "release.refuse": frozenset(
         {"release", "dataset", "view", "outcome", "rules", "policy_version", "facts_digest", "tier"}
     ),
+    "release.arrived": frozenset({"release", "opened", "files", "statement"}),
     "release.close": frozenset({"release", "opened", "ended", "bytes_charged", "sessions"}),
     "act.refuse": frozenset({"act", "about", "rules"}),
 }  # fmt: skip
@@ -127,33 +128,6 @@ def opens(fields: Mapping[str, str], name: str, disclosure: Disclosure) -> bool:
     """Whether a disclosure opens the commitment of that field."""
     made = commitment(disclosure.salt, name, disclosure.value)
     return hmac.compare_digest(made, base64.b64decode(fields.get(name, "")))
-
-
-def participant_root(participants: Iterable[str], salt: bytes) -> bytes:
-    """Salted Merkle root over the permitted set; without the salt no member can be guessed."""
-    return root(_participant_leaves(sorted(participants), salt))
-
-
-def prove_participant(participants: Sequence[str], salt: bytes, participant: str) -> tuple[int, list[bytes], bytes]:
-    """(index, path, this participant's own salt): lets one patient check their inclusion, and only theirs."""
-    ordered = sorted(participants)
-    index = ordered.index(participant)
-    return index, inclusion_path(_participant_leaves(ordered, salt), index), field_salt(salt, participant)
-
-
-def verify_participant(
-    participant: str, own_salt: bytes, *, index: int, size: int, path: list[bytes], under: bytes
-) -> None:
-    """Raises ``merkle.ProofError`` unless the participant is in the set of that root."""
-    verify_inclusion(index=index, size=size, leaf=_participant_leaf(participant, own_salt), proof=path, root=under)
-
-
-def _participant_leaves(ordered: Sequence[str], salt: bytes) -> list[bytes]:
-    return [_participant_leaf(participant, field_salt(salt, participant)) for participant in ordered]
-
-
-def _participant_leaf(participant: str, own_salt: bytes) -> bytes:
-    return leaf_hash(hmac.digest(own_salt, participant.encode(), "sha256"))
 
 
 def _check(draft: EventDraft) -> None:

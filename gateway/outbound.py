@@ -10,10 +10,11 @@ from typing import Any
 
 from gateway.env import Env
 from gateway.errors import NotFound
-from gateway.events import EventDraft, participant_root
+from gateway.events import EventDraft
 from gateway.evidence import Evidence
 from gateway.ports import Row, Tx
 from gateway.record import draft
+from gateway.verifier.membership import set_commitment
 from policies.decide import Decision
 
 
@@ -30,12 +31,12 @@ def opening_event(tx: Tx, env: Env, evidence: Evidence, row: Row, decision: Deci
         "grant": evidence.grant_id,
         "passed": list(decision.passed),
         "obligations": [owed["rule"] for owed in decision.obligations],
-        "permitted_root": participant_root(evidence.permitted.ids, salt).hex(),
+        "permitted_root": set_commitment(evidence.permitted.ids, salt).hex(),
         "provision_type": "provide",
         "channel": "network",
         "files": [entry["etag"] for entry in copy["files"]],
         "key_versions": {"custodian": copy["files"][0]["key_version"] if copy["files"] else 0},
-        "witnessed": False,
+        "witnessed": env.ledger.witnessed,
         "address_learnt": "demo" if env.demo else "declared",
     }
     personal = {

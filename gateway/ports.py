@@ -65,6 +65,9 @@ class PendingEntry:
 class Outbox(Protocol):
     """The database side of the sequencer. Each call is one transaction of its own."""
 
+    def waiting(self) -> bool:
+        """Whether any committed row lies beyond the published size."""
+
     def assign_positions(self, limit: int) -> int:
         """Give the next dense positions to up to ``limit`` committed rows without one, in commit order; how many."""
 
@@ -76,6 +79,16 @@ class Outbox(Protocol):
 
     def publish(self, *, size: int, root: bytes, expected_size: int) -> bool:
         """Compare-and-swap of the size row; False when somebody else moved it."""
+
+
+class Lease(Protocol):
+    """Who may write the log: one holder at a time, until it gives the lease back or its time runs out."""
+
+    def take(self) -> bool:
+        """Take or renew the lease for this holder; False while somebody else's runs."""
+
+    def give_back(self) -> None:
+        """Let the next holder begin at once; nothing happens where the lease is no longer ours."""
 
 
 Reached = Callable[[str], None]

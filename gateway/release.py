@@ -138,8 +138,8 @@ def _record(env: Env, row: Row) -> None:
 
 
 def _publish(env: Env, row: Row) -> None:
-    """recorded -> available, only when the published log contains the event (invariant 1)."""
-    size = env.ledger.sync()
+    """recorded -> available, only when the published log contains the event (invariant 1), cosigned where wanted."""
+    size = env.ledger.confirm()
 
     def work(tx: Tx) -> None:
         entry = tx.find("outbox", entry_id=row["opened_entry"])[0]

@@ -62,6 +62,16 @@ class Settings(BaseSettings):
     origin: str = Field(
         default="", pattern=r"^[^\s+]*$", description="Ledger origin of a new home; empty means one is made up for it"
     )
+    witness_policy: str = Field(
+        default="",
+        description="A tlog-policy file with the witnesses' keys and addresses; with it nothing is handed over before "
+        "enough of them have cosigned. Empty means no witnesses",
+    )
+    journal: Path | None = Field(
+        default=None,
+        description="Folder off this machine for the sealed journal that a restored backup is brought up from; unset "
+        "means that a restore loses what came after the backup",
+    )
     token_minutes: int = Field(default=60, ge=1, le=1440, description="Life of a bearer token, in minutes")
     session_hours: int = Field(default=12, ge=1, le=168, description="Life of a session, in hours")
     epoch_poll_seconds: float = Field(
@@ -128,7 +138,7 @@ def settings_page() -> str:
             "the user's own directories"
             if field.default_factory
             else f"`{field.default}`"
-            if field.default != ""
+            if field.default not in ("", None)
             else ""
         )
         rows.append(f"| `{PREFIX}{name.upper()}` | {default} | {field.description} |")

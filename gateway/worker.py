@@ -6,6 +6,7 @@ compare-and-swap. Trouble is never the end: a step that could not be done is tri
 
 from __future__ import annotations
 
+import contextlib
 import threading
 
 from gateway.env import Env
@@ -44,7 +45,8 @@ class Worker:
     def _run(self) -> None:
         rounds = 0
         while not self._stop.is_set():
-            run_round(self._env, expiry=rounds % EXPIRY_ROUNDS == 0)
+            with contextlib.suppress(GatewayError):  # tried again at the next round
+                run_round(self._env, expiry=rounds % EXPIRY_ROUNDS == 0)
             rounds += 1
             self._wake.wait(ROUND_SECONDS)
             self._wake.clear()

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from gateway.api import custody, people, policy, releases
+from gateway.api import custody, ledger, people, policy, releases
 from gateway.api.problems import install
 from gateway.delivery.guard import EpochGuard
 from gateway.env import Env
@@ -37,7 +37,7 @@ def create_app(env: Env) -> FastAPI:
     app = FastAPI(title="Tongguan 通关", version="0.1.0", lifespan=life, redoc_url=None)
     app.state.env = env
     install(app)
-    for router in (people.router, custody.router, releases.router, policy.router):
+    for router in (people.router, custody.router, releases.router, ledger.router, policy.router):
         app.include_router(router)
     return app
 

@@ -126,6 +126,21 @@ class ReleaseBody(Body):
     id: str | None = Field(default=None, pattern="^[0-9a-f]{32}$")
 
 
+class ArrivedFile(Body):
+    """One sealed file as it arrived; ``digest`` is BLAKE2b-256, hex, like the ETag."""
+
+    name: str = Field(max_length=255)
+    size: int = Field(ge=0)
+    digest: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class ArrivalBody(Body):
+    """The files that arrived and the Ed25519 signature, base64, over ``receipts.arrival_statement``."""
+
+    files: list[ArrivedFile] = Field(max_length=10_000)
+    signature: str = Field(max_length=200)
+
+
 class WithdrawalBody(Body):
     """The custodian's own number of the participant who withdraws."""
 

@@ -45,19 +45,6 @@ def release(release_id: str, env: CurrentEnv, actor: CurrentActor) -> dict[str, 
     return _public(_own(env, actor, release_id))
 
 
-@router.get("/releases/{release_id}/receipt")
-def receipt(release_id: str, env: CurrentEnv, actor: CurrentActor) -> Response:
-    """A ``.tlog-proof`` of the release's opening or refusing entry."""
-    row = _own(env, actor, release_id)
-    entry_id = row["opened_entry"] or row["closed_entry"]
-    found = env.uow.read(lambda tx: tx.find("outbox", entry_id=entry_id or ""))
-    if not found:
-        raise NotFound("receipt")
-    env.ledger.sync()
-    fresh = env.uow.read(lambda tx: tx.find("outbox", entry_id=entry_id))[0]
-    return Response(env.ledger.receipt(fresh["position"]), media_type="text/plain; charset=utf-8")
-
-
 @router.get("/releases/{release_id}/files")
 def files(release_id: str, env: CurrentEnv, actor: CurrentActor) -> list[dict[str, Any]]:
     """The files of an available release."""

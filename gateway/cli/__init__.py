@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from gateway.cli.app import app
-from gateway.errors import GatewayError, NotAllowed
+from gateway.errors import GatewayError, NotAllowed, Rewritten
 
 
 def main() -> None:
@@ -14,6 +14,9 @@ def main() -> None:
         app()
     except NotAllowed as error:
         sys.stderr.write(f"refused: {error} ({', '.join(error.rules)})\n")
+        raise SystemExit(1) from None
+    except Rewritten as error:
+        sys.stderr.write(f"{error.code}: {error}\n")
         raise SystemExit(1) from None
     except GatewayError as error:
         sys.stderr.write(f"{error.code}: {error}\n")

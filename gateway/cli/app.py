@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -14,12 +15,14 @@ import typer
 import uvicorn
 
 from gateway.bootstrap import make_home, open_env, read_home
-from gateway.cli import custody, research
+from gateway.cli import custody, receipts, reports, research
 from gateway.cli.founding import found_house
 from gateway.cli.law import policy
 from gateway.cli.leaks import leakcheck
+from gateway.cli.ledger import ledger
 from gateway.cli.sealing import crypt4gh
 from gateway.cli.show import AsJson, read_yaml
+from gateway.cli.witnessing import witness
 from gateway.errors import BadInput
 from gateway.logs import configure_logs
 from gateway.settings import Settings, home_is_named, load_settings
@@ -27,8 +30,8 @@ from gateway.telemetry import send_traces
 from gateway.verifier.__main__ import main as verify_main
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Tongguan 通关: nothing leaves except through it.")
-ledger = typer.Typer(no_args_is_help=True, help="Prove and read the ledger.")
 app.add_typer(ledger, name="ledger")
+app.add_typer(witness, name="witness")
 app.add_typer(policy, name="policy")
 for name, group in (
     ("dataset", custody.dataset),
@@ -46,6 +49,9 @@ for name, group in (
 for verb in (research.login, research.logout, research.catalogue, research.apply, research.files, research.fetch):
     app.command()(verb)
 app.command()(leakcheck)
+receipts.add_to(research.release, ledger)
+ledger.command("export")(reports.export)
+app.add_typer(reports.report, name="report")
 
 
 @app.command()
@@ -102,10 +108,14 @@ def ledger_verify(
     key: Annotated[str | None, typer.Option(help="The log's vkey, or a file that holds it.")] = None,
     receipt: Annotated[list[Path] | None, typer.Option(help="A kept .tlog-proof file.")] = None,
     since: Annotated[Path | None, typer.Option(help="A checkpoint kept from an earlier day.")] = None,
+    witnesses: Annotated[
+        Path | None, typer.Option("--policy", help="A tlog-policy: witnesses that must agree.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Prove a copy of the ledger: exit 0 proven, 1 tampered (the place is named), 2 could not tell."""
     arguments = [str(folder), *(["--key", key] if key else []), *(["--since", str(since)] if since else [])]
+    arguments += ["--policy", str(witnesses)] if witnesses else []
     for path in receipt or []:
         arguments += ["--receipt", str(path)]
     raise typer.Exit(verify_main([*arguments, *(["--json"] if as_json else [])]))
@@ -150,7 +160,8 @@ def _serve(settings: Settings) -> None:
     configure_logs(settings.log_level, sys.stderr)
     if settings.otlp_endpoint:
         atexit.register(send_traces(settings.otlp_endpoint).shutdown)
-    env, _ = open_env(settings)
+    # No clean-up on purpose: after a failed sync nothing this process believes may be written down.
+    env, _ = open_env(settings, halt=lambda: os._exit(os.EX_IOERR))
     sys.stdout.flush()
     # No log configuration of the server's own: its lines go through ours, which drops their text.
     uvicorn.run(

@@ -79,7 +79,7 @@ def register(
         answered = _prove_encryption(server, read_secret(encryption, passphrase))
     else:
         assert signing is not None  # noqa: S101  one of the two was named above
-        answered = _prove_signing(server, _read_signing(signing, passphrase))
+        answered = _prove_signing(server, read_signing(signing, passphrase))
     show(answered, [f"key {answered['id']} is registered"], as_json=as_json)
 
 
@@ -119,14 +119,6 @@ def releases(as_json: AsJson = False) -> None:
     """My releases."""
     rows = gateway().get("/releases")
     show(rows, table(rows, ("id", "state", "outcome", "view_id", "requested_at")), as_json=as_json)
-
-
-@release.command("receipt")
-def receipt(release_id: str, out: Path) -> None:
-    """Keep the receipt of a release: with it and the public key anybody can hold the ledger to its word."""
-    text = gateway().text(f"/releases/{release_id}/receipt")
-    out.write_text(text, "utf-8")
-    print(f"kept in {out}; check it with: tongguan ledger verify FOLDER --receipt {out}")
 
 
 @release.command("sign-risk")
@@ -192,7 +184,8 @@ def _prove_signing(server: Gateway, secret: Ed25519PrivateKey) -> Any:
     return server.post("/keys", {"challenge": asked["challenge"], "answer": base64.b64encode(answer).decode()})
 
 
-def _read_signing(path: Path, passphrase: str | None) -> Ed25519PrivateKey:
+def read_signing(path: Path, passphrase: str | None) -> Ed25519PrivateKey:
+    """An Ed25519 private key from a PEM file."""
     try:
         secret = load_pem_private_key(path.read_bytes(), passphrase.encode() if passphrase else None)
     except FileNotFoundError:

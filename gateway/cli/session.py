@@ -56,6 +56,22 @@ class Gateway:
         refuse_trouble(answer)
         return answer.text
 
+    def ask_bytes(self, method: str, path: str, body: Any = None) -> bytes:
+        """One request and the bytes of its answer."""
+        with _reachable(self.server):
+            answer = httpx2.request(method, self.server + path, json=body, headers=self._headers, timeout=SECONDS)
+        refuse_trouble(answer)
+        return answer.content
+
+    def find_bytes(self, path: str) -> bytes | None:
+        """The answer's bytes; None where there is no such thing."""
+        with _reachable(self.server):
+            answer = httpx2.get(self.server + path, headers=self._headers, timeout=SECONDS)
+        if answer.status_code == 404:
+            return None
+        refuse_trouble(answer)
+        return answer.content
+
     @contextmanager
     def stream(self, path: str, headers: dict[str, str]) -> Iterator[httpx2.Response]:
         """A streamed GET, its status not yet judged."""

@@ -2,20 +2,53 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
 
+from gateway.errors import LedgerUnavailable
 from gateway.ledger.checkpoint import verifier_key
 from gateway.ledger.facts import FactIndex
 from gateway.ledger.files import LogStore
 from gateway.ledger.receipt import make_receipt
 from gateway.ledger.sequencer import Sequencer
+from gateway.ports import Lease
+from gateway.verifier.audit import CHECKPOINT, VKEY
+from gateway.verifier.tiles import parse_path
+
+LEASE_SECONDS = 3.0
+"""How long a dead writer's lease keeps the next one waiting."""
+_PAUSE = 0.05
+_TRIES = 120
+
+
+class Cosigners(Protocol):
+    """Who must cosign before anything leaves (``gateway.witness.Cosigning``)."""
+
+    def confirm(self) -> int:
+        """The size that enough of them cosigned. Raises LedgerUnavailable."""
 
 
 class EmbeddedLedger:
     """Publishes on ``sync`` and answers from what is published and signed."""
 
-    def __init__(self, sequencer: Sequencer, files: LogStore) -> None:
+    def __init__(
+        self,
+        sequencer: Sequencer,
+        files: LogStore,
+        lease: Lease,
+        *,
+        cosigners: Cosigners | None = None,
+        journal: Callable[[int], None] = lambda _size: None,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._cosigners = cosigners
+        self._journal = journal
         self._sequencer = sequencer
+        self._lease = lease
+        self._pause = pause
         self._files = files
         self._facts = LatestFacts(FactIndex(files, key=verifier_key(sequencer.signer)))
         self._lock = threading.Lock()
@@ -26,20 +59,57 @@ class EmbeddedLedger:
         return self._sequencer.origin
 
     def sync(self) -> int:
-        """Sequence everything that waits; the signed size."""
+        """Everything that was committed before the call is sequenced, by us or by who holds the lease; the size."""
         with self._lock:
+            for _ in range(_TRIES):
+                if self._sequencer.idle() or self._sequenced():
+                    size = self._facts.index.refresh()
+                    self._journal(size)
+                    return size
+                self._pause(_PAUSE)
+        raise LedgerUnavailable("another process has held the ledger for too long; nothing leaves, try again")
+
+    @property
+    def witnessed(self) -> bool:
+        """Whether hand-over waits for witnesses."""
+        return self._cosigners is not None
+
+    def confirm(self) -> int:
+        """``sync``, and the size up to which hand-over may rely on the log: in witnessed mode the cosigned one."""
+        size = self.sync()
+        if self._cosigners is None:
+            return size
+        with self._lock:
+            return self._cosigners.confirm()
+
+    def _sequenced(self) -> bool:
+        """Take the lease and write until nothing waits; False where somebody else writes."""
+        if not self._lease.take():
+            return False
+        try:
             while self._sequencer.run_once():
                 pass
-            return self._facts.index.refresh()
+            return self._sequencer.idle()
+        finally:
+            self._lease.give_back()
 
     def facts(self) -> LatestFacts:
         """The facts up to the last ``sync``."""
         return self._facts
 
     def receipt(self, position: int) -> bytes:
-        """A ``.tlog-proof`` for that entry."""
+        """A ``.tlog-proof`` for that entry, cosigned where the witnesses can be had."""
         with self._lock:
+            if self._cosigners is not None:
+                with contextlib.suppress(LedgerUnavailable):  # an unwitnessed receipt is marked by what it lacks
+                    self._cosigners.confirm()
             return make_receipt(self._files, position)
+
+    def file(self, path: str) -> bytes | None:
+        """Only the names that C2SP tlog-tiles and this log know: nothing else in the folder is for reading."""
+        if path not in (CHECKPOINT, VKEY):
+            parse_path(path)
+        return self._files.read(path)
 
 
 class LatestFacts:

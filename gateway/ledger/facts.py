@@ -33,6 +33,8 @@ class LatestFact:
     version: int
     commitment_root: bytes
     leaf_index: int
+    leaf_hash: bytes
+    entry_id: str
     scopes: frozenset[str]
     removed: bool = False
 
@@ -60,10 +62,11 @@ class FactIndex:
             raise LedgerUnavailable(f"the ledger shrank from {self.size} to {checkpoint.size} entries")
         peaks = self._peaks.copy()
         found: list[tuple[Row, LatestFact]] = []
-        for index, entry in self._added(checkpoint.size):
-            _push(peaks, merkle.leaf_hash(entry))
-            if b'"fact":{' in entry:
-                found.append(_read_fact(index, entry))
+        for start, entries in self._added(checkpoint.size):
+            _push_all(peaks, [merkle.leaf_hash(entry) for entry in entries])
+            found += [
+                _read_fact(index, entry) for index, entry in enumerate(entries, start=start) if b'"fact":{' in entry
+            ]
         if merkle.fold([peak for _, peak in peaks]) != checkpoint.root:
             raise LedgerUnavailable(
                 f"the entry bundles from entry {self.size} on do not add up to the checkpoint of size {checkpoint.size}"
@@ -81,14 +84,18 @@ class FactIndex:
         """Every row whose newest fact belongs to ``scope`` and was not removed: what the database must still hold."""
         return set(self._by_scope.get(scope, ()))
 
-    def _added(self, size: int) -> Iterator[tuple[int, bytes]]:
-        """The entries from the last refresh up to ``size``, one bundle in memory at a time."""
+    def rows(self) -> set[Row]:
+        """Every row that the database must still hold."""
+        return {row for row, fact in self._facts.items() if not fact.removed}
+
+    def _added(self, size: int) -> Iterator[tuple[int, list[bytes]]]:
+        """The entries from the last refresh up to ``size``, one bundle at a time, each with its first position."""
         start = self.size
         while start < size:
             first = start - start % WIDTH
             width = min(WIDTH, size - first)
             entries = read_entries(self._files, Tile(level=None, index=first // WIDTH, width=width))
-            yield from enumerate(entries[start - first :], start=start)
+            yield start, entries[start - first :]
             start = first + width
 
     def _take(self, row: Row, fact: LatestFact) -> None:
@@ -112,6 +119,8 @@ def _read_fact(index: int, entry: bytes) -> tuple[Row, LatestFact]:
             version=said["version"],
             commitment_root=base64.b64decode(event["personal"]["root"], validate=True),
             leaf_index=index,
+            leaf_hash=merkle.leaf_hash(entry),
+            entry_id=event["id"],
             scopes=frozenset(said["scopes"]),
             removed=said.get("removed", False),
         )
@@ -120,9 +129,17 @@ def _read_fact(index: int, entry: bytes) -> tuple[Row, LatestFact]:
         raise LedgerUnavailable(f"entry {index} of the ledger calls itself a fact and is none") from None
 
 
-def _push(peaks: list[tuple[int, bytes]], leaf: bytes) -> None:
-    """Add a leaf to the peaks of a tree, each with its height."""
-    height, value = 0, leaf
+def _push_all(peaks: list[tuple[int, bytes]], leaves: list[bytes]) -> None:
+    """Add one bundle's leaves; a whole bundle is a perfect subtree and is added as one."""
+    if len(leaves) == WIDTH:
+        _push(peaks, merkle.perfect_root(leaves), height=8)
+        return
+    for leaf in leaves:
+        _push(peaks, leaf, height=0)
+
+
+def _push(peaks: list[tuple[int, bytes]], value: bytes, *, height: int) -> None:
+    """Add a perfect subtree to the right of the peaks of a tree, each with its height."""
     while peaks and peaks[-1][0] == height:
         value = merkle.node_hash(peaks.pop()[1], value)
         height += 1

@@ -7,40 +7,69 @@ object for good, and the process is to be started again from what the disk holds
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Protocol
 
-from gateway.errors import LedgerUnavailable
+from gateway.errors import LedgerStopped, LedgerUnavailable
 from gateway.ports import LogFiles
 from gateway.verifier.audit import UNFINISHED
 
+_LOCK = "lock"
 _PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9.]*(/[A-Za-z0-9][A-Za-z0-9.]*)*")
 
 
 class LogStore(LogFiles, Protocol):
-    """``LogFiles`` that can also forget the partial tiles a full one has replaced."""
+    """``LogFiles`` of a writer: it can be held by one at a time and forget partial tiles a full one has replaced."""
+
+    def exclusive(self) -> AbstractContextManager[bool]:
+        """True inside while nobody else on this machine writes; False, at once, where somebody does."""
 
     def prune(self, folder: str) -> None:
         """Remove every file in ``folder`` if it is there; need not be durable, may be repeated."""
 
 
 class DiskLogFiles:
-    """One log in one folder (0700, files 0600); only one process at a time may write."""
+    """One log in one folder (0700, files 0600).
 
-    def __init__(self, root: Path) -> None:
+    ``halt`` is called after the first failed sync, before the error is raised: a server ends its process there.
+    """
+
+    def __init__(self, root: Path, *, halt: Callable[[], None] = lambda: None) -> None:
         self._root = root
         self._unfinished = root / UNFINISHED
         self._poisoned = False
+        self._halt = halt
         try:
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            shutil.rmtree(self._unfinished, ignore_errors=True)
             self._unfinished.mkdir(mode=0o700, exist_ok=True)
             self._sync_folder(root)
         except OSError as error:
             raise LedgerUnavailable(f"the ledger folder cannot be prepared ({error.strerror})") from None
+
+    @contextmanager
+    def exclusive(self) -> Iterator[bool]:
+        """The kernel's lock on one file: it falls free when its holder dies, however it dies (flock(2))."""
+        try:
+            descriptor = os.open(self._unfinished / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise LedgerUnavailable(f"the ledger cannot be locked ({error.strerror})") from None
+        try:
+            try:
+                alone = _locked(descriptor)
+                if alone:
+                    self._forget_unfinished()
+            except OSError as error:
+                raise LedgerUnavailable(f"the ledger cannot be locked ({error.strerror})") from None
+            yield alone
+        finally:
+            os.close(descriptor)
 
     def read(self, path: str) -> bytes | None:
         """The whole file, or None where there is none."""
@@ -54,16 +83,15 @@ class DiskLogFiles:
     def write(self, path: str, data: bytes) -> None:
         """Durable when it returns."""
         if self._poisoned:
-            raise LedgerUnavailable("the ledger stopped after a failed fsync; start again from what the disk holds")
+            raise LedgerStopped("the ledger stopped after a failed fsync; start again from what the disk holds")
         target = self._place(path)
-        temporary = self._unfinished / path.replace("/", "-")
         try:
             self._make_folder(target.parent)
-            self._write_durably(temporary, data)
-            temporary.replace(target)
+            self._write_durably(path, data).replace(target)
             self._sync_folder(target.parent)
         except OSError as error:
-            raise LedgerUnavailable(f"ledger file {path} cannot be written ({error.strerror})") from None
+            kind = LedgerStopped if self._poisoned else LedgerUnavailable
+            raise kind(f"ledger file {path} cannot be written ({error.strerror})") from None
 
     def prune(self, folder: str) -> None:
         """Remove a folder of superseded partial tiles; a leftover is harmless, so errors are too."""
@@ -74,8 +102,9 @@ class DiskLogFiles:
             raise ValueError("a ledger path is relative and plain")
         return self._root / path
 
-    def _write_durably(self, temporary: Path, data: bytes) -> None:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    def _write_durably(self, path: str, data: bytes) -> Path:
+        """The bytes in a temporary file; its place."""
+        temporary, descriptor = self._open_temporary(path.replace("/", "-"))
         try:
             view = memoryview(data)
             while view:
@@ -83,6 +112,23 @@ class DiskLogFiles:
             self._sync(descriptor)
         finally:
             os.close(descriptor)
+        return temporary
+
+    def _open_temporary(self, stem: str) -> tuple[Path, int]:
+        """A name of its own: a second writer that should not be there must not mix its bytes into ours."""
+        for number in count():
+            temporary = self._unfinished / f"{stem}.{os.getpid()}.{number}"
+            try:
+                return temporary, os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            except FileExistsError:
+                continue
+        raise AssertionError("unreachable")
+
+    def _forget_unfinished(self) -> None:
+        """What a crash cut short; only the holder of the lock may, or it would take a live writer's file away."""
+        for path in self._unfinished.iterdir():
+            if path.name != _LOCK:
+                path.unlink(missing_ok=True)
 
     def _make_folder(self, folder: Path) -> None:
         """Make ``folder`` and sync each parent that gained an entry."""
@@ -104,4 +150,13 @@ class DiskLogFiles:
             os.fsync(descriptor)
         except OSError:
             self._poisoned = True
+            self._halt()
             raise
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,5 +1,8 @@
 """The one writer of the log: gives entries their positions and signs what became of it.
 
+One at a time: the caller holds the database's lease, and ``run_once`` holds the folder's lock while it writes. Neither
+is what keeps the log from forking; the size row's compare-and-swap and the proof of consistency are.
+
 The order: positions in the database, bundles, tiles, size row (compare and swap), checkpoint. A crash anywhere is
 mended by the next run, which does again everything after the checkpoint on disk; the same entries give the same bytes.
 A head is signed only when it provably continues the checkpoint on disk, and never when the database is behind that
@@ -9,6 +12,7 @@ checkpoint (a restored backup). Outbox rows may be dropped only below the size o
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -34,14 +38,34 @@ class Sequencer:
     clock: Clock
     origin: str
     batch: int = 4096
+    fence: Callable[[], bool] = lambda: True
+    """Asked before the size row and before the checkpoint: False when the lease has gone to somebody else."""
+    floor: Callable[[], int] = lambda: 0
+    """What the witnesses have seen, asked once before anything is signed: a restored backup must not sign below it."""
+    _floor: int | None = field(default=None, init=False)
     _newest: datetime | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         if self.origin != self.signer.name:
             raise LedgerUnavailable("the signing key is named for another log origin")
 
+    def idle(self) -> bool:
+        """Whether everything committed is signed. Makes every check of ``run_once`` that needs no new entry."""
+        if self.files.read(CHECKPOINT) is None:
+            return False
+        before, published = self._checked()
+        return before.size == published and not self.outbox.waiting()
+
     def run_once(self) -> int:
-        """Sequence, integrate and sign what is waiting; how many entries the checkpoint gained."""
+        """Sequence, integrate and sign what is waiting; how many entries the checkpoint gained.
+
+        0 also while another process writes.
+        """
+        with self.files.exclusive() as alone:
+            return self._run() if alone else 0
+
+    def _checked(self) -> tuple[Checkpoint, int]:
+        """The signed head and the published size; refuses what must stop a writer."""
         before = self._head()
         self._refuse_turned_clock(before.size)
         published = self.outbox.published_size()
@@ -49,12 +73,19 @@ class Sequencer:
             raise LedgerUnavailable(
                 f"the checkpoint signs {before.size} entries and the database knows {published}: a restored backup?"
             )
+        return before, published
+
+    def _run(self) -> int:
+        before, published = self._checked()
+        self._refuse_rollback(before.size)
         self.outbox.assign_positions(self.batch)
         entries = self._entries(before.size, published)
         if not entries:
             return 0
         size, root = integrate(self.files, before.size, entries)
         self._refuse_fork(before, size, root)
+        if not self.fence():
+            return 0  # the lease ran out while the tiles were written: the log is its new holder's to sign
         if size > published and not self.outbox.publish(size=size, root=root, expected_size=published):
             return 0  # another sequencer moved the size row: the log is its to sign
         self._sign(size, root)
@@ -84,7 +115,8 @@ class Sequencer:
 
     def _entries(self, size: int, published: int) -> list[bytes]:
         """What follows the checkpoint: at least up to the published size, without a gap."""
-        rows = self.outbox.positioned_from(size, max(self.batch, published - size))
+        # In one step past what was published and past what witnesses saw: no head below those is ever signed again.
+        rows = self.outbox.positioned_from(size, max(self.batch, published - size, (self._floor or 0) - size))
         if [row.position for row in rows] != list(range(size, size + len(rows))):
             raise LedgerUnavailable(f"the outbox has a gap after position {size}")
         if size + len(rows) < published:
@@ -110,6 +142,15 @@ class Sequencer:
         """Publish the head, unless somebody published a later one meanwhile."""
         if self._head().size < size:
             self.files.write(CHECKPOINT, sign_checkpoint(self.signer, size=size, root=root))
+
+    def _refuse_rollback(self, size: int) -> None:
+        """A log behind its witnesses goes on only when the very entries they saw are back at their places."""
+        if self._floor is None:
+            self._floor = self.floor()
+        if size < self._floor and not self.outbox.positioned_from(self._floor - 1, 1):
+            raise LedgerUnavailable(
+                f"witnesses or the journal have {self._floor} entries and this ledger has {size}: a restored backup?"
+            )
 
     def _refuse_turned_clock(self, size: int) -> None:
         """The present is not before the newest signed entry."""

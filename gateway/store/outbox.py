@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import Select, bindparam, func, select, update
 
-from gateway.ports import PendingEntry, Tx
+from gateway.ports import Clock, PendingEntry, Tx
 from gateway.store.tables import log_state, outbox
 from gateway.store.transactions import SqlTx, SqlUnitOfWork
 from gateway.verifier.merkle import EMPTY_ROOT
@@ -22,6 +23,15 @@ class SqlOutbox:
         self._uow = uow
         self._origin = origin
 
+    def waiting(self) -> bool:
+        def work(tx: SqlTx) -> bool:
+            state = tx.get("log_state", self._origin)
+            size = 0 if state is None else int(state["size"])
+            beyond = select(outbox.c.seq).where(outbox.c.position >= size).limit(1)
+            return any(tx.connection.execute(query).first() is not None for query in (_waiting(1), beyond))
+
+        return self._uow.read(_sql(work))
+
     def assign_positions(self, limit: int) -> int:
         if not self._uow.read(_sql(lambda tx: tx.connection.execute(_waiting(1)).first())):
             return 0
@@ -30,10 +40,12 @@ class SqlOutbox:
             highest = tx.connection.execute(select(func.max(outbox.c.position))).scalar()
             following = 0 if highest is None else int(highest) + 1
             rows = tx.connection.execute(_waiting(limit)).all()
-            for offset, (seq,) in enumerate(rows):
-                statement = update(outbox).where(outbox.c.seq == seq).values(position=following + offset)
-                tx.connection.execute(statement)
+            given = [{"row": seq, "place": following + offset} for offset, (seq,) in enumerate(rows)]
+            if given:
+                tx.connection.execute(statement, given)
             return len(rows)
+
+        statement = update(outbox).where(outbox.c.seq == bindparam("row")).values(position=bindparam("place"))
 
         return self._uow.run(_sql(work))
 
@@ -64,6 +76,41 @@ class SqlOutbox:
             return tx.connection.execute(statement).rowcount == 1
 
         return self._uow.run(_sql(work))
+
+
+class SqlLease:
+    """``ports.Lease``: one row per log. One that runs far longer than ``seconds`` is of a clock that stood wrong."""
+
+    def __init__(self, uow: SqlUnitOfWork, origin: str, *, holder: str, clock: Clock, seconds: float) -> None:
+        self._uow, self._origin, self._holder = uow, origin, holder
+        self._clock, self._seconds = clock, seconds
+
+    def take(self) -> bool:
+        length = timedelta(seconds=self._seconds)
+
+        def work(tx: Tx) -> bool:
+            row = tx.get("lease", self._origin)
+            # Read under the row's lock: a time from before the wait would take the winner's lease for a wrong clock's.
+            now = self._clock.now()
+            until = (now + length).isoformat()
+            if row is None:
+                tx.insert("lease", {"id": self._origin, "holder": self._holder, "until": until})
+                return True
+            runs = now < datetime.fromisoformat(row["until"]) <= now + 2 * length
+            if runs and row["holder"] not in (None, self._holder):
+                return False
+            tx.update("lease", self._origin, holder=self._holder, until=until)
+            return True
+
+        return self._uow.run(work)
+
+    def give_back(self) -> None:
+        def work(tx: Tx) -> None:
+            row = tx.get("lease", self._origin)
+            if row is not None and row["holder"] == self._holder:
+                tx.update("lease", self._origin, holder=None)
+
+        self._uow.run(work)
 
 
 def _waiting(limit: int) -> Select[Any]:

@@ -121,11 +121,18 @@ def _conditions(table: Table, equals: dict[str, object]) -> list[ColumnElement[b
 
 
 class SqlUnitOfWork:
-    """``ports.UnitOfWork`` over one engine."""
+    """``ports.UnitOfWork`` over one engine.
 
-    def __init__(self, engine: Engine, *, pause: Callable[[float], None] = time.sleep) -> None:
+    ``halt`` is called when SQLite says that the disk failed it: after a failed sync another try could lie, so a server
+    ends its process there and starts from what the disk holds. PostgreSQL does so by itself.
+    """
+
+    def __init__(
+        self, engine: Engine, *, pause: Callable[[float], None] = time.sleep, halt: Callable[[], None] = lambda: None
+    ) -> None:
         self.engine = engine
         self._pause = pause
+        self._halt = halt
 
     def run(self, work: Callable[[Tx], T]) -> T:
         for attempt in range(TRIES):
@@ -133,6 +140,8 @@ class SqlUnitOfWork:
                 with self.engine.connect() as connection, connection.begin():
                     return work(SqlTx(connection))
             except DBAPIError as error:
+                if "disk i/o error" in str(error.orig).lower():
+                    self._halt()
                 if not _crossed(error) or attempt == TRIES - 1:
                     raise _explained(error) from None
             self._pause(0.005 * 2 ** min(attempt, 6) * (0.5 + random.random()))  # noqa: S311  jitter, not a secret

@@ -21,11 +21,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         receipts = [path.read_bytes() for path in options.receipt]
         since = options.since.read_bytes() if options.since else None
         key = _key(options.key)
+        policy = options.policy.read_text(encoding="utf-8") if options.policy else None
     except (OSError, UnicodeDecodeError) as error:
         name = getattr(error, "filename", None) or "the key file"
         verdict = Verdict(state="unknown", place=str(name), detail="cannot be read", key_on_trust=options.key is None)
     else:
-        verdict = verify_log(options.folder, key=key, receipts=receipts, since=since)
+        verdict = verify_log(options.folder, key=key, receipts=receipts, since=since, policy=policy)
     sys.stdout.write(json.dumps(asdict(verdict)) + "\n" if options.json else _words(verdict))
     return EXIT[verdict.state]
 
@@ -36,6 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--key", metavar="VKEY-OR-FILE", help="the log's public key, or a file that holds it")
     parser.add_argument("--receipt", type=Path, action="append", default=[], metavar="FILE", help="a kept .tlog-proof")
     parser.add_argument("--since", type=Path, metavar="CHECKPOINT", help="a signed checkpoint kept from earlier")
+    parser.add_argument("--policy", type=Path, metavar="FILE", help="a tlog-policy: the witnesses that must agree")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
 

@@ -15,7 +15,8 @@ from typing import Literal
 
 from .audit import CHECKPOINT, VKEY, LogFolder, Tree, audit
 from .errors import Contradiction, Finding, Inconclusive
-from .note import Checkpoint, VerifierKey, parse_vkey, verify_checkpoint
+from .note import Checkpoint, VerifierKey, parse_note, parse_vkey, verify_checkpoint
+from .policy import cosigners, parse_policy
 from .proof import parse_proof, verify_proof
 
 State = Literal["proven", "tampered", "unknown"]
@@ -37,10 +38,18 @@ class Verdict:
     key_on_trust: bool = False
 
 
-def verify_log(folder: Path, *, key: str | None, receipts: Sequence[bytes] = (), since: bytes | None = None) -> Verdict:
+def verify_log(
+    folder: Path,
+    *,
+    key: str | None,
+    receipts: Sequence[bytes] = (),
+    since: bytes | None = None,
+    policy: str | None = None,
+) -> Verdict:
     """Audit the log in ``folder`` (``checkpoint``, ``tile/...``, ``log.vkey``) under ``key``, a verifier key string.
 
-    Without a key the folder's own is taken on trust. Never raises for what it finds: every finding is a verdict.
+    Without a key the folder's own is taken on trust. ``policy`` is the text of a tlog-policy: its witnesses must have
+    cosigned the checkpoint. Never raises for what it finds: every finding is a verdict.
     """
     verdict = Verdict(state="unknown", detail="", key_on_trust=key is None)
     try:
@@ -50,6 +59,7 @@ def verify_log(folder: Path, *, key: str | None, receipts: Sequence[bytes] = (),
         if checkpoint is None:
             raise Inconclusive(CHECKPOINT, "is not there")
         verdict = replace(verdict, size=checkpoint.size, root_b64=base64.b64encode(checkpoint.root).decode())
+        witnesses = () if policy is None else _witnessed(files.read(CHECKPOINT), policy)
         tree, unsigned = audit(files, checkpoint)
         for number, receipt in enumerate(receipts, start=1):
             _check_receipt(tree, checkpoint, vkey, receipt, f"receipt {number}")
@@ -58,7 +68,7 @@ def verify_log(folder: Path, *, key: str | None, receipts: Sequence[bytes] = (),
     except Finding as finding:
         state: State = "tampered" if isinstance(finding, Contradiction) else "unknown"
         return replace(verdict, state=state, place=finding.place, detail=finding.detail)
-    return replace(verdict, state="proven", detail=_summary(checkpoint, unsigned, len(receipts), since is not None))
+    return replace(verdict, state="proven", detail=_summary(checkpoint, unsigned, receipts, since, witnesses))
 
 
 def _existing(folder: Path) -> Path:
@@ -100,6 +110,21 @@ def _signed(data: bytes, key: VerifierKey, *, place: str) -> Checkpoint:
         raise Contradiction(place, str(error)) from None
 
 
+def _witnessed(signed: bytes, text: str) -> tuple[str, ...]:
+    """The policy's witnesses that cosigned the checkpoint, and they are enough."""
+    try:
+        policy = parse_policy(text)
+    except ValueError as error:
+        raise Inconclusive("policy", str(error)) from None
+    try:
+        found = cosigners(parse_note(signed), policy)
+    except ValueError as error:
+        raise Contradiction(CHECKPOINT, str(error)) from None
+    if not policy.satisfied(found):
+        raise Inconclusive(CHECKPOINT, f"is cosigned by {len(found)} witnesses of the policy, and that is not enough")
+    return found
+
+
 def _check_receipt(tree: Tree, head: Checkpoint, key: VerifierKey, receipt: bytes, place: str) -> None:
     """A receipt must be signed, fit the log as it was then, and prove the entry that stands there now."""
     try:
@@ -135,13 +160,17 @@ def _check_prefix(tree: Tree, head: Checkpoint, older: Checkpoint, place: str) -
         )
 
 
-def _summary(checkpoint: Checkpoint, unsigned: int, receipts: int, since: bool) -> str:
+def _summary(
+    checkpoint: Checkpoint, unsigned: int, receipts: Sequence[bytes], since: bytes | None, witnesses: Sequence[str]
+) -> str:
     parts = [f"all {checkpoint.size} entries and all tiles lie under the signed root"]
     if receipts:
-        parts.append(f"{receipts} receipt{'s' if receipts > 1 else ''} confirmed")
-    if since:
+        parts.append(f"{len(receipts)} receipt{'s' if len(receipts) > 1 else ''} confirmed")
+    if since is not None:
         parts.append("only appended to since the kept checkpoint")
-    if not receipts and not since:
+    if witnesses:
+        parts.append(f"cosigned by {', '.join(witnesses)}")
+    elif not receipts and since is None:
         parts.append("nothing kept from earlier was given, so a log rewritten and signed again would look the same")
     if unsigned:
         parts.append(f"{unsigned} further entries are not signed yet and prove nothing")

@@ -1,7 +1,9 @@
-"""How fast the ledger writes, proves and reads back: ``python tests/bench/ledger.py [--events N] [--json]``.
+"""How fast the ledger writes, proves and reads back: ``python -m tests.bench.ledger [--events N] [--json]``.
 
-Durability is on: every file is fsynced and renamed, every folder fsynced. The outbox is in memory, so the database's
-share is not in these figures. One process, closed loop, medians of three runs; the outputs are compared where there
+Durability is on: every file is fsynced and renamed, every folder fsynced. In "sequence" the outbox is in memory, so the
+database's share is not in it. "writers" commit through the real outbox on SQLite (WAL, synchronous=FULL), threads of
+one process, closed loop, while one more thread sequences and signs; they count what is committed and signed. "receipt"
+is the time from before the commit to the receipt in hand. Medians of three runs; the outputs are compared where there
 is something to compare them with.
 """
 
@@ -16,16 +18,23 @@ import resource
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.ledger import DiskLogFiles, FactIndex, Sequencer, make_receipt, verifier_key
-from gateway.ports import PendingEntry
+from gateway.ledger.embedded import EmbeddedLedger
+from gateway.ports import PendingEntry, Tx
+from gateway.store.outbox import SqlLease, SqlOutbox
+from gateway.store.tables import metadata
+from gateway.store.transactions import SqlUnitOfWork, open_engine
 from gateway.verifier import merkle, verify_log
 from gateway.verifier.note import parse_checkpoint
 
@@ -52,6 +61,9 @@ class Outbox:
 
     def __init__(self, bodies: Sequence[bytes]) -> None:
         self.bodies, self.positioned, self.size = bodies, 0, 0
+
+    def waiting(self) -> bool:
+        return len(self.bodies) > self.size
 
     def assign_positions(self, limit: int) -> int:
         given = min(limit, len(self.bodies) - self.positioned)
@@ -86,10 +98,77 @@ def main() -> None:
         files = grow(Path(folder), bodies, 4096, key)
         vkey = str(verifier_key(key))
         rows.append(measure("full audit", len(bodies), lambda: audit(Path(folder), vkey, root)))
+        rows.append(measure("restart to ready", len(bodies), lambda: restarted(files, key, len(bodies))))
         rows.append(measure("fact index from nothing", len(bodies), lambda: FactIndex(files).refresh() == len(bodies)))
         middle = len(bodies) // 2
         rows.append(measure("receipts", 200, lambda: all(make_receipt(files, middle + n) for n in range(200))))
+    rows += [measure(f"writers, {n}", 0, partial(through_outbox, writers=n)) for n in (1, 8, 64)]
+    rows += [measure("receipt, 8 writers", 0, partial(through_outbox, writers=8, receipts=True))]
     show(rows, as_json=options.json)
+
+
+def restarted(files: DiskLogFiles, key: Key, size: int) -> bool:
+    """What a writer does before its first answer over a log that is there: key, checkpoint, clock, facts."""
+    outbox = Outbox([])
+    outbox.size = size
+    idle = Sequencer(outbox=outbox, files=files, signer=key, clock=Clock(), origin=key.name).idle()
+    return idle and FactIndex(files).refresh() == size
+
+
+SECONDS = 3.0
+
+
+def through_outbox(*, writers: int, receipts: bool = False) -> Figures:
+    """Writers that commit for a few seconds while one sequencer signs; all that was committed is signed in the end."""
+    with tempfile.TemporaryDirectory() as folder:
+        engine = open_engine(f"sqlite:///{folder}/bench.sqlite")
+        metadata.create_all(engine)
+        uow, files = SqlUnitOfWork(engine), DiskLogFiles(Path(folder) / "ledger")
+        lease = SqlLease(uow, Key.name, holder="bench", clock=Clock(), seconds=3.0)
+        outbox = SqlOutbox(uow, Key.name)
+        ledger = EmbeddedLedger(
+            Sequencer(outbox=outbox, files=files, signer=Key(), clock=Clock(), origin=Key.name), files, lease
+        )
+        ledger.sync()
+        until, done, waits = time.perf_counter() + SECONDS, [0] * writers, list[float]()
+
+        def write(number: int) -> None:
+            while time.perf_counter() < until:
+                began = time.perf_counter()
+                entry_id = f"{number}-{done[number]}"
+                uow.run(partial(commit, entry_id=entry_id))
+                done[number] += 1
+                if receipts:
+                    ledger.sync()
+                    ledger.receipt(uow.read(partial(position, entry_id=entry_id)))
+                    waits.append(time.perf_counter() - began)
+
+        threads = [threading.Thread(target=write, args=(number,)) for number in range(writers)]
+        began = time.perf_counter()
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            time.sleep(0.25)
+            ledger.sync()
+        size = ledger.sync()
+        spent = time.perf_counter() - began
+        engine.dispose()
+        p99 = sorted(waits)[int(len(waits) * 0.99)] if waits else None
+        return Figures(events=sum(done), wall=spent, p99=p99, equal=size == sum(done))
+
+
+def commit(tx: Tx, *, entry_id: str) -> None:
+    tx.insert("outbox", row_of(entry_id))
+
+
+def position(tx: Tx, *, entry_id: str) -> int:
+    return int(tx.find("outbox", entry_id=entry_id)[0]["position"])
+
+
+def row_of(entry_id: str) -> dict[str, Any]:
+    body = f'{{"id":"{entry_id}"}}'.encode().ljust(ENTRY)
+    row = {"entry_id": entry_id, "kind": "open", "type": "bench", "custodian_id": "c", "about": None, "body": body}
+    return row | {"leaf_hash": merkle.leaf_hash(body), "position": None, "at": None}
 
 
 def sequence(bodies: Sequence[bytes], batch: int) -> bool:
@@ -114,16 +193,30 @@ def audit(folder: Path, vkey: str, root: bytes) -> bool:
     return verdict.state == "proven" and verdict.root_b64 == base64.b64encode(root).decode()
 
 
-def measure(task: str, events: int, run: Callable[[], bool]) -> dict[str, Any]:
-    walls, cpus, equal = [], [], True
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """What a run counted itself."""
+
+    events: int
+    wall: float
+    p99: float | None
+    equal: bool
+
+
+def measure(task: str, events: int, run: Callable[[], bool | Figures]) -> dict[str, Any]:
+    walls, cpus, counts, tails, equal = [], [], [], [], True
     for _ in range(RUNS):
         wall, cpu = time.perf_counter(), time.process_time()
-        equal = run() and equal
-        walls.append(time.perf_counter() - wall)
+        found = run()
+        walls.append(found.wall if isinstance(found, Figures) else time.perf_counter() - wall)
         cpus.append(time.process_time() - cpu)
-    wall = statistics.median(walls)
+        counts.append(found.events if isinstance(found, Figures) else events)
+        tails += [found.p99] if isinstance(found, Figures) and found.p99 is not None else []
+        equal = (found.equal if isinstance(found, Figures) else found) and equal
+    wall, events = statistics.median(walls), int(statistics.median(counts))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     ours = {"cpu_s": statistics.median(cpus), "wall_s": wall, "events_s": events / wall, "peak_mb": peak}
+    ours |= {"p99_s": max(tails)} if tails else {}
     return {"task": task, "events": events, "ours": ours, "peer": None, "runs": RUNS, "equal_output": equal}
 
 
@@ -136,7 +229,9 @@ def show(rows: list[dict[str, Any]], *, as_json: bool) -> None:
         ours = row["ours"]
         sys.stdout.write(
             f"{row['task']:28} {row['events']:>8} {ours['events_s']:>12,.0f}/s  cpu {ours['cpu_s']:.2f} s  "
-            f"wall {ours['wall_s']:.2f} s  equal {row['equal_output']}\n"
+            f"wall {ours['wall_s']:.2f} s  "
+            + (f"p99 {ours['p99_s']:.2f} s  " if "p99_s" in ours else "")
+            + f"equal {row['equal_output']}\n"
         )
 
 

@@ -166,6 +166,14 @@ def test_the_story_by_commands(desk: Desk) -> None:
     leaky = desk.folder / "source" / "samples.csv"
     assert "samples.csv" in desk("steward", "leakcheck", leaky, "--against", desk.folder / "names.txt", code=1)
     desk("researcher", "release", "receipt", released["id"], receipt)
+    entry_file = Path(f"{receipt}.entry.json")
+    assert "UNWITNESSED" in desk("researcher", "ledger", "check-receipt", receipt, "--entry", entry_file)
+    signed = ("--signing", desk.folder / "signing.pem", "--folder", out)
+    assert "recorded as entry" in desk("researcher", "release", "arrived", released["id"], *signed)
+    assert desk("researcher", "ledger", "keep", "--json")["size"] > 0
+    desk("custodian", "release", "participant-proof", released["id"], "HOSP0003", desk.folder / "proof")
+    proven = desk("nobody", "ledger", "check-participant", desk.folder / "proof", "--entry", entry_file, "--json")
+    assert proven["inside"] is True
     verify = ("ledger", "verify", desk.folder / "home" / "ledger", "--receipt", receipt)
     desk("auditor", *verify, code=0)
     gone = desk("custodian", "consent", "withdraw", desk.ids["dataset"], "HOSP0003", "--json")

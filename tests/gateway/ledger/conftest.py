@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,6 +51,9 @@ class MemoryOutbox:
     root: bytes = b""
     before_publish: Callable[[], None] = lambda: None
 
+    def waiting(self) -> bool:
+        return len(self.bodies) > self.size
+
     def assign_positions(self, limit: int) -> int:
         given = min(limit, len(self.bodies) - self.positioned)
         self.positioned += given
@@ -91,6 +95,9 @@ class MemoryFiles:
             self.files[path] = data
         if failing:
             raise KeyboardInterrupt  # what a kill looks like from inside: nothing of ours may catch it
+
+    def exclusive(self) -> AbstractContextManager[bool]:
+        return nullcontext(True)
 
     def prune(self, folder: str) -> None:
         for path in [path for path in self.files if path.startswith(f"{folder}/")]:

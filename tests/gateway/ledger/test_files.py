@@ -95,8 +95,11 @@ def test_an_unfinished_write_is_cleared_at_the_start(tmp_path: Path, disk: World
     unfinished = tmp_path / "ledger" / ".tmp" / "checkpoint"
     unfinished.write_bytes(b"half")
     assert verify_log(tmp_path / "ledger", key=disk.vkey).state == "proven"
-    DiskLogFiles(tmp_path / "ledger")
-    assert not unfinished.exists()
+    other = DiskLogFiles(tmp_path / "ledger")
+    assert unfinished.exists(), "opening a log must not take a live writer's file away"
+    with other.exclusive() as alone:
+        assert alone
+        assert not unfinished.exists()
 
 
 @pytest.mark.parametrize("call", ["fsync", "write", "open", "replace"])

@@ -1,0 +1,981 @@
+"""Prove a ledger without the gateway: needs Python 3.11 and the ``cryptography`` package, nothing else.
+
+    python verify_ledger.py DIR [--key VKEY-OR-FILE] [--receipt FILE]... [--since CHECKPOINT] [--policy FILE] [--json]
+
+Exit 0: proven. 1: tampered, and the place is named. 2: could not tell. It reads only, asks no network, and never prints
+what an entry says. Made from gateway/verifier; do not change it here.
+
+Read in this order: the tree (RFC 6962), the signed note (C2SP), the files (C2SP tlog-tiles), a receipt (C2SP
+tlog-proof), the witnesses (C2SP tlog-cosignature), the audit of every byte, the verdict.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import binascii
+import json
+import os
+import re
+import sys
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Literal
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+# What an audit can meet, in one small tree.
+
+
+class Finding(Exception):
+    """One sentence about one ``place`` (a path inside the log, or the name of a receipt)."""
+
+    code = "finding"
+
+    def __init__(self, place: str, detail: str) -> None:
+        super().__init__(f"{place}: {detail}")
+        self.place = place
+        self.detail = detail
+
+
+class Contradiction(Finding):
+    """The evidence cannot all be true: somebody or something changed it."""
+
+    code = "tampered"
+
+
+class Inconclusive(Finding):
+    """There is not enough to tell."""
+
+    code = "unknown"
+
+
+# The Merkle tree of RFC 6962 section 2.1 (the same as RFC 9162 section 2.1.1), SHA-256.
+
+HASH_SIZE = 32
+EMPTY_ROOT = sha256(b"").digest()
+
+
+def leaf_hash(entry: bytes) -> bytes:
+    """Hash of one log entry (RFC 6962 section 2.1)."""
+    return sha256(b"\x00" + entry).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """Hash of two neighbouring subtrees (RFC 6962 section 2.1)."""
+    return sha256(b"\x01" + left + right).digest()
+
+
+def perfect_root(hashes: Sequence[bytes]) -> bytes:
+    """Root over a number of hashes that is a power of two."""
+    row = list(hashes)
+    while len(row) > 1:
+        row = [sha256(b"\x01" + left + right).digest() for left, right in zip(row[::2], row[1::2], strict=True)]
+    return row[0]
+
+
+def peaks(hashes: Sequence[bytes]) -> list[bytes]:
+    """Roots of the largest perfect subtrees, from left to right: what a tree of this size hangs from."""
+    found: list[bytes] = []
+    start = 0
+    while start < len(hashes):
+        width = 1 << ((len(hashes) - start).bit_length() - 1)
+        found.append(perfect_root(hashes[start : start + width]))
+        start += width
+    return found
+
+
+def fold(from_peaks: Sequence[bytes]) -> bytes:
+    """Root of the tree with these peaks; of none, the root of the empty tree."""
+    if not from_peaks:
+        return EMPTY_ROOT
+    result = from_peaks[-1]
+    for peak in reversed(from_peaks[:-1]):
+        result = node_hash(peak, result)
+    return result
+
+
+def root(hashes: Sequence[bytes]) -> bytes:
+    """Root of the tree over these leaf hashes."""
+    return fold(peaks(hashes))
+
+
+def verify_inclusion(*, index: int, size: int, leaf: bytes, proof: Sequence[bytes], root: bytes) -> None:
+    """``leaf`` (a leaf hash) stands at ``index`` of the tree of ``size`` under ``root``, or ``ValueError``."""
+    verify_subtree_inclusion(index=index, bounds=(0, size), leaf=leaf, proof=proof, root=root)
+
+
+def verify_subtree_inclusion(
+    *, index: int, bounds: tuple[int, int], leaf: bytes, proof: Sequence[bytes], root: bytes
+) -> None:
+    """The same inside the subtree over leaves ``bounds[0]`` to ``bounds[1]`` (exclusive)."""
+    start, end = bounds
+    _need_subtree(start, end)
+    _need(start <= index < end, "the index lies outside the tree")
+    _need_hashes([leaf, root, *proof])
+    first, last = index - start, end - start - 1
+    result = leaf
+    for sibling in proof:
+        _need(last > 0, "the proof is too long")
+        if first & 1 or first == last:
+            result = node_hash(sibling, result)
+            while not first & 1 and first:
+                first, last = first >> 1, last >> 1
+        else:
+            result = node_hash(result, sibling)
+        first, last = first >> 1, last >> 1
+    _need(last == 0, "the proof is too short")
+    _need(result == root, "the proof does not lead to the root")
+
+
+def _need_subtree(start: int, end: int) -> None:
+    """``start`` must be a multiple of the width rounded up to a power of two."""
+    _need(0 <= start < end, "the subtree is empty")
+    _need(start % (1 << (end - start - 1).bit_length()) == 0, "no subtree has these bounds")
+
+
+def _need_hashes(values: Sequence[bytes]) -> None:
+    _need(all(len(value) == HASH_SIZE for value in values), "a hash is not 32 bytes long")
+
+
+def _need(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise ValueError(otherwise)
+
+
+# Signed notes and checkpoints: C2SP signed-note and tlog-checkpoint, Ed25519 (signature type 0x01).
+
+ED25519 = b"\x01"
+MAX_NOTE_BYTES = 1_000_000
+MAX_SIGNATURES = 100
+_DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifierKey:
+    """A log's public key under its name (the origin)."""
+
+    name: str
+    public_key: bytes
+
+    @property
+    def key_id(self) -> bytes:
+        """First 4 bytes of SHA-256(name || 0x0A || type || key) (signed-note, "Signatures")."""
+        return sha256(self.name.encode() + b"\n" + ED25519 + self.public_key).digest()[:4]
+
+    def __str__(self) -> str:
+        return f"{self.name}+{self.key_id.hex()}+{base64.b64encode(ED25519 + self.public_key).decode()}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """One signature line."""
+
+    name: str
+    key_id: bytes
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """Text that ends in a newline, and who signed it."""
+
+    text: bytes
+    signatures: tuple[Signature, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """A log's head: ``size`` entries under ``root`` (32 bytes); ``text`` is what was signed."""
+
+    origin: str
+    size: int
+    root: bytes
+    text: bytes
+
+
+def parse_vkey(line: str) -> VerifierKey:
+    """A public key string ``name+hex id+base64``; its id must be its own (signed-note, "Signatures")."""
+    parts = line.split("+", 2)
+    if len(parts) != 3:
+        raise ValueError("a verifier key has the form name+id+key")
+    name, key_id, encoded = parts
+    raw = strict_base64(encoded)
+    if raw[:1] != ED25519 or len(raw) != 33:
+        raise ValueError("the verifier key is not an Ed25519 key")
+    _need_key_name(name)
+    key = VerifierKey(name=name, public_key=raw[1:])
+    if key_id != key.key_id.hex():
+        raise ValueError("the verifier key's id is not the hash of its name and key")
+    return key
+
+
+def parse_note(data: bytes) -> Note:
+    """Split a signed note; every byte of ``data`` is accounted for."""
+    if len(data) > MAX_NOTE_BYTES:
+        raise ValueError("the note is longer than any note we know")
+    if any(byte < 0x20 and byte != 0x0A for byte in data):
+        raise ValueError("the note holds a control character")
+    data.decode("utf-8", errors="strict")
+    split = data.rfind(b"\n\n")
+    if split < 0 or not data.endswith(b"\n"):
+        raise ValueError("the note has no signature block")
+    lines = data[split + 2 : -1].split(b"\n")
+    if len(lines) > MAX_SIGNATURES:
+        raise ValueError("the note has too many signatures")
+    return Note(text=data[: split + 1], signatures=tuple(_parse_signature(line) for line in lines))
+
+
+def verify_note(note: Note, key: VerifierKey) -> None:
+    """The note carries a good signature of ``key``, and no bad one."""
+    ours = [one for one in note.signatures if (one.name, one.key_id) == (key.name, key.key_id)]
+    if not ours:
+        raise ValueError("the note is not signed by this key")
+    public_key = Ed25519PublicKey.from_public_bytes(key.public_key)
+    for one in ours:
+        try:
+            public_key.verify(one.value, note.text)
+        except InvalidSignature:
+            raise ValueError("the signature does not verify") from None
+
+
+def parse_checkpoint(data: bytes) -> Checkpoint:
+    """Read a signed checkpoint without judging its signatures."""
+    return read_checkpoint_text(parse_note(data).text)
+
+
+def verify_checkpoint(data: bytes, key: VerifierKey) -> Checkpoint:
+    """Read a checkpoint that ``key`` signed for the log of its own name."""
+    note = parse_note(data)
+    verify_note(note, key)
+    checkpoint = read_checkpoint_text(note.text)
+    if checkpoint.origin != key.name:
+        raise ValueError("the checkpoint is of another log than its key")
+    return checkpoint
+
+
+def read_checkpoint_text(text: bytes) -> Checkpoint:
+    """Origin, size, root (tlog-checkpoint, "Note text"); extension lines are allowed and not looked at."""
+    lines = text.decode().split("\n")[:-1]
+    if len(lines) < 3 or not all(lines):
+        raise ValueError("a checkpoint has an origin, a size and a root")
+    origin, size, encoded = lines[:3]
+    if not _DECIMAL.fullmatch(size):
+        raise ValueError("the tree size is not a plain decimal number")
+    root = strict_base64(encoded)
+    if len(root) != 32:
+        raise ValueError("the root is not 32 bytes long")
+    return Checkpoint(origin=origin, size=int(size), root=root, text=text)
+
+
+def strict_base64(text: str) -> bytes:
+    """Standard base64 with padding; any other spelling of the same bytes is refused (RFC 4648 section 3.5)."""
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("not standard base64") from None
+    if base64.b64encode(raw).decode() != text:
+        raise ValueError("base64 in a form that is not canonical")
+    return raw
+
+
+def decimal(text: str) -> int:
+    """An ASCII decimal without leading zeros."""
+    if not _DECIMAL.fullmatch(text):
+        raise ValueError("not a plain decimal number")
+    return int(text)
+
+
+def _parse_signature(line: bytes) -> Signature:
+    parts = line.decode().split(" ")
+    if len(parts) != 3 or parts[0] != "\u2014":
+        raise ValueError("a signature line is malformed")
+    _need_key_name(parts[1])
+    raw = strict_base64(parts[2])
+    if len(raw) < 5:
+        raise ValueError("a signature is too short")
+    return Signature(name=parts[1], key_id=raw[:4], value=raw[4:])
+
+
+def _need_key_name(name: str) -> None:
+    if not name or "+" in name or any(character.isspace() for character in name):
+        raise ValueError("a key name is empty or holds a space or a plus sign")
+
+
+# Where a log keeps its hashes and entries: C2SP tlog-tiles, paths relative to the log's folder.
+
+WIDTH = 256
+MAX_ENTRY = 0xFFFF
+MAX_BUNDLE = WIDTH * (2 + MAX_ENTRY)
+_PATH = re.compile(
+    r"tile/(?P<level>entries|0|[1-9]|[1-5][0-9]|6[0-3])/(?P<index>(?:x[0-9]{3}/)*[0-9]{3})(?:\.p/(?P<width>[1-9][0-9]{0,2}))?"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """``width`` hashes of ``level`` from number 256 * ``index``; level None means entries."""
+
+    level: int | None
+    index: int
+    width: int = WIDTH
+
+    @property
+    def path(self) -> str:
+        """``tile/<L>/<N>[.p/<W>]`` (tlog-tiles, "Merkle Tree" and "Log entries")."""
+        suffix = "" if self.width == WIDTH else f".p/{self.width}"
+        return f"{self._stem}{suffix}"
+
+    @property
+    def partials(self) -> str:
+        """The folder that holds the partial versions of this tile."""
+        return f"{self._stem}.p"
+
+    @property
+    def first(self) -> int:
+        """Number of its first hash within its level."""
+        return self.index * WIDTH
+
+    @property
+    def _stem(self) -> str:
+        level = "entries" if self.level is None else str(self.level)
+        return f"tile/{level}/{encode_index(self.index)}"
+
+
+def encode_index(index: int) -> str:
+    """1234067 becomes ``x001/x234/067``."""
+    groups = [f"{index % 1000:03}"]
+    while index >= 1000:
+        index //= 1000
+        groups.append(f"x{index % 1000:03}")
+    return "/".join(reversed(groups))
+
+
+def parse_path(path: str) -> Tile:
+    """The tile a path names; only the one canonical spelling is taken."""
+    match = _PATH.fullmatch(path)
+    if match is None:
+        raise ValueError("not a path of this format")
+    level = None if match["level"] == "entries" else int(match["level"])
+    index = int(match["index"].replace("x", "").replace("/", ""))
+    tile = Tile(level=level, index=index, width=int(match["width"] or WIDTH))
+    if tile.width > WIDTH or tile.path != path:
+        raise ValueError("not the canonical path of its tile")
+    return tile
+
+
+def level_tiles(level: int | None, size: int) -> Iterator[Tile]:
+    """The tiles of one level in a tree of ``size`` entries, the last one partial where it is."""
+    hashes = size >> (8 * (level or 0))
+    for index in range(hashes // WIDTH):
+        yield Tile(level=level, index=index)
+    if hashes % WIDTH:
+        yield Tile(level=level, index=hashes // WIDTH, width=hashes % WIDTH)
+
+
+def promised_tiles(size: int) -> Iterator[Tile]:
+    """Every bundle and tile that a checkpoint of ``size`` promises."""
+    yield from level_tiles(None, size)
+    level = 0
+    while size >> (8 * level):
+        yield from level_tiles(level, size)
+        level += 1
+
+
+def parse_bundle(data: bytes, width: int) -> list[bytes]:
+    """Exactly ``width`` entries and no byte more."""
+    entries: list[bytes] = []
+    position = 0
+    while position < len(data):
+        end = position + 2 + int.from_bytes(data[position : position + 2], "big")
+        if end > len(data) or len(data) - position < 2:
+            raise ValueError(f"entry {len(entries)} of the bundle is cut short")
+        entries.append(data[position + 2 : end])
+        position = end
+    if len(entries) != width:
+        raise ValueError(f"the bundle holds {len(entries)} entries instead of {width}")
+    return entries
+
+
+def parse_tile(data: bytes, width: int) -> list[bytes]:
+    """Exactly ``width`` hashes and no byte more."""
+    if len(data) != width * HASH_SIZE:
+        raise ValueError(f"the tile is {len(data)} bytes long instead of {width * HASH_SIZE}")
+    return [data[start : start + HASH_SIZE] for start in range(0, len(data), HASH_SIZE)]
+
+
+# Receipts: C2SP tlog-proof, one file that proves offline that an entry stands in the log.
+
+_MAGIC = b"c2sp.org/tlog-proof@v1\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """Entry ``index`` stands under ``checkpoint``; ``signed_checkpoint`` is its file, byte for byte."""
+
+    index: int
+    path: tuple[bytes, ...]
+    checkpoint: Checkpoint
+    signed_checkpoint: bytes
+    extra: bytes = b""
+
+
+def parse_proof(data: bytes) -> Proof:
+    """Read a receipt strictly; ``ValueError`` where any byte is out of place."""
+    if not data.startswith(_MAGIC):
+        raise ValueError("not a tlog-proof file")
+    head, blank, signed = data.removeprefix(_MAGIC).partition(b"\n\n")
+    if not blank:
+        raise ValueError("the receipt ends before its checkpoint")
+    lines = head.decode("ascii", errors="strict").split("\n")
+    extra = b""
+    if lines[0].startswith("extra "):
+        extra = strict_base64(lines.pop(0).removeprefix("extra "))
+        if not extra:
+            raise ValueError("the extra line is empty")
+    if not lines or not lines[0].startswith("index "):
+        raise ValueError("the receipt names no index")
+    path = tuple(strict_base64(line) for line in lines[1:])
+    if any(len(one) != HASH_SIZE for one in path):
+        raise ValueError("a hash of the receipt is not 32 bytes long")
+    return Proof(
+        index=decimal(lines[0].removeprefix("index ")),
+        path=path,
+        checkpoint=parse_checkpoint(signed),
+        signed_checkpoint=signed,
+        extra=extra,
+    )
+
+
+def verify_proof(data: bytes, *, key: VerifierKey, leaf: bytes) -> Proof:
+    """The receipt is signed by ``key`` and proves the entry with this leaf hash; ``ValueError`` where not."""
+    proof = parse_proof(data)
+    checkpoint = verify_checkpoint(proof.signed_checkpoint, key)
+    verify_inclusion(index=proof.index, size=checkpoint.size, leaf=leaf, proof=proof.path, root=checkpoint.root)
+    return proof
+
+
+# Whose word a reader wants besides the log's: C2SP tlog-cosignature (type 0x04) and tlog-policy.
+
+COSIGNATURE = b"\x04"
+NO_QUORUM = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WitnessKey:
+    """A witness's public key under its name (tlog-cosignature, "Format")."""
+
+    name: str
+    public_key: bytes
+
+    @property
+    def key_id(self) -> bytes:
+        """First 4 bytes of SHA-256(name || 0x0A || 0x04 || key)."""
+        return sha256(self.name.encode() + b"\n" + COSIGNATURE + self.public_key).digest()[:4]
+
+    def __str__(self) -> str:
+        return f"{self.name}+{self.key_id.hex()}+{base64.b64encode(COSIGNATURE + self.public_key).decode()}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """At least ``needed`` of ``members`` (witnesses or groups)."""
+
+    needed: int
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """A log, its witnesses, and which of them must have cosigned."""
+
+    logs: tuple[VerifierKey, ...]
+    witnesses: Mapping[str, WitnessKey]
+    groups: Mapping[str, Group]
+    quorum: str
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    """Submission prefixes of the witnesses that have one; the others are asked by file."""
+
+    def satisfied(self, cosigned: Collection[str]) -> bool:
+        """Whether these witnesses are enough."""
+        return self.quorum == NO_QUORUM or self._holds(self.quorum, cosigned)
+
+    def _holds(self, name: str, cosigned: Collection[str]) -> bool:
+        group = self.groups.get(name)
+        if group is None:
+            return name in cosigned
+        return sum(self._holds(member, cosigned) for member in group.members) >= group.needed
+
+
+def parse_witness_key(line: str) -> WitnessKey:
+    """``name+id+base64(0x04 || key)``; its id must be its own."""
+    parts = line.split("+", 2)
+    raw = strict_base64(parts[2]) if len(parts) == 3 else b""
+    if raw[:1] != COSIGNATURE or len(raw) != 33 or not parts[0] or any(c.isspace() for c in parts[0]):
+        raise ValueError("a witness key has the form name+id+key, of type 0x04")
+    key = WitnessKey(name=parts[0], public_key=raw[1:])
+    if parts[1] != key.key_id.hex():
+        raise ValueError("the witness key's id is not the hash of its name and key")
+    return key
+
+
+def parse_policy(text: str) -> Policy:
+    """Read a policy file; names are used only after they were defined, so there are no circles (tlog-policy)."""
+    logs: list[VerifierKey] = []
+    witnesses: dict[str, WitnessKey] = {}
+    groups: dict[str, Group] = {}
+    addresses: dict[str, str] = {}
+    quorum: str | None = None
+    for number, line in enumerate(text.splitlines(), start=1):
+        words = line.split()
+        if not words or words[0].startswith("#"):
+            continue
+        known = {*witnesses, *groups}
+        try:
+            match words:
+                case ["log", vkey, *_]:
+                    logs.append(parse_vkey(vkey))
+                case ["witness", name, vkey, *address] if name not in known and name != NO_QUORUM:
+                    witnesses[name] = parse_witness_key(vkey)
+                    addresses |= {name: address[0]} if address else {}
+                case ["group", name, needed, *members] if name not in known and name != NO_QUORUM:
+                    groups[name] = _group(needed, members, known)
+                case ["quorum", name] if quorum is None and (name in known or name == NO_QUORUM):
+                    quorum = name
+                case _:
+                    raise ValueError("not a line of a policy, or a name defined twice or not yet")
+        except ValueError as error:
+            raise ValueError(f"policy line {number}: {error}") from None
+    if quorum is None:
+        raise ValueError("the policy names no quorum")
+    if len({key.public_key for key in witnesses.values()}) < len(witnesses):
+        raise ValueError("two witnesses of the policy have one key: one party would count twice")
+    return Policy(logs=tuple(logs), witnesses=witnesses, groups=groups, quorum=quorum, addresses=addresses)
+
+
+def cosigners(note: Note, policy: Policy) -> tuple[str, ...]:
+    """The policy's witnesses that cosigned this note; ``ValueError`` where one of them signed badly."""
+    return tuple(name for name, key in policy.witnesses.items() if cosigned_at(note, key) is not None)
+
+
+def cosigned_at(note: Note, key: WitnessKey) -> int | None:
+    """Seconds since 1970 at which this witness cosigned; None where it did not."""
+    latest: int | None = None
+    for one in note.signatures:
+        if (one.name, one.key_id) == (key.name, key.key_id):
+            latest = max(latest or 0, verify_cosignature(note.text, key, one.value))
+    return latest
+
+
+def verify_cosignature(text: bytes, key: WitnessKey, value: bytes) -> int:
+    """The time a good cosignature states; ``ValueError`` where it is not good."""
+    if len(value) != 72:
+        raise ValueError("a cosignature is not 72 bytes long")
+    time = int.from_bytes(value[:8], "big")
+    try:
+        Ed25519PublicKey.from_public_bytes(key.public_key).verify(value[8:], cosigned_message(text, time))
+    except InvalidSignature:
+        raise ValueError(f"the cosignature of {key.name} does not verify") from None
+    return time
+
+
+def cosigned_message(text: bytes, time: int) -> bytes:
+    """What a witness signs for a checkpoint's text (tlog-cosignature, "Format")."""
+    return b"cosignature/v1\ntime %d\n" % time + text
+
+
+def _group(needed: str, members: Iterable[str], known: set[str]) -> Group:
+    listed = tuple(members)
+    wanted = {"all": len(listed), "any": 1}.get(needed) or int(needed)
+    if not listed or not 1 <= wanted <= len(listed) or len(set(listed)) < len(listed) or not known >= set(listed):
+        raise ValueError("a group needs known members, each once, and a number between one and all of them")
+    return Group(needed=wanted, members=listed)
+
+
+# The full audit: every entry hashed, every tile byte recomputed, every file accounted for.
+
+CHECKPOINT = "checkpoint"
+VKEY = "log.vkey"
+UNFINISHED = ".tmp"
+
+
+class LogFolder:
+    """The files of one log, listed once; only regular files count."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.paths = frozenset(_walk(folder))
+
+    def read(self, path: str, limit: int = MAX_NOTE_BYTES) -> bytes:
+        """A whole file of at most ``limit`` bytes."""
+        try:
+            with (self._folder / path).open("rb") as file:
+                data = file.read(limit + 1)
+        except OSError as error:
+            raise Inconclusive(path, f"cannot be read ({error.strerror})") from None
+        if len(data) > limit:
+            raise Contradiction(path, "is longer than its format allows")
+        return data
+
+    def entries(self, bundle: Tile) -> list[bytes]:
+        """The entries of one bundle."""
+        data = self.read(bundle.path, MAX_BUNDLE)
+        try:
+            return parse_bundle(data, bundle.width)
+        except ValueError as error:
+            raise Contradiction(bundle.path, str(error)) from None
+
+    def hashes(self, tile: Tile) -> list[bytes]:
+        """The hashes of one tile."""
+        data = self.read(tile.path, WIDTH * HASH_SIZE)
+        try:
+            return parse_tile(data, tile.width)
+        except ValueError as error:
+            raise Contradiction(tile.path, str(error)) from None
+
+
+@dataclass(slots=True)
+class Tree:
+    """``levels[n]`` are the roots of all complete subtrees of 256**n entries, from left to right."""
+
+    levels: list[list[bytes]]
+
+    @property
+    def size(self) -> int:
+        """Number of entries."""
+        return len(self.levels[0])
+
+    def append(self, hashes: Iterable[bytes]) -> None:
+        """Add leaf hashes at the right."""
+        self.levels[0].extend(hashes)
+        level = 0
+        while len(self.levels[level]) >= WIDTH:
+            if level + 1 == len(self.levels):
+                self.levels.append([])
+            row, above = self.levels[level], self.levels[level + 1]
+            for start in range(len(above) * WIDTH, len(row) - WIDTH + 1, WIDTH):
+                above.append(perfect_root(row[start : start + WIDTH]))
+            level += 1
+
+    def root(self, size: int) -> bytes:
+        """Root of the first ``size`` entries."""
+        from_left: list[bytes] = []
+        for level in range(len(self.levels) - 1, -1, -1):
+            hashes = size >> (8 * level)
+            from_left += peaks(self.levels[level][hashes - hashes % WIDTH : hashes])
+        return fold(from_left)
+
+    def expected(self, tile: Tile) -> list[bytes]:
+        """What the tile must hold as far as this tree reaches; for a bundle, its leaf hashes."""
+        level = tile.level or 0
+        return self.levels[level][tile.first : tile.first + tile.width] if level < len(self.levels) else []
+
+
+def audit(folder: LogFolder, checkpoint: Checkpoint) -> tuple[Tree, int]:
+    """The tree the checkpoint signs, and how many further entries lie there unsigned; raises a ``Finding``."""
+    for tile in promised_tiles(checkpoint.size):
+        if tile.path not in folder.paths:
+            raise Contradiction(tile.path, "is missing, although the checkpoint promises it")
+    tree = Tree(levels=[[]])
+    for bundle in level_tiles(None, checkpoint.size):
+        tree.append(map(leaf_hash, folder.entries(bundle)))
+    if tree.root(checkpoint.size) != checkpoint.root:
+        raise _blame(folder, tree, checkpoint)
+    _extend(folder, tree)
+    for path in sorted(folder.paths - {CHECKPOINT, VKEY}):
+        _compare(folder, tree, path)
+    return tree, tree.size - checkpoint.size
+
+
+def _blame(folder: LogFolder, tree: Tree, checkpoint: Checkpoint) -> Contradiction:
+    """The entries do not give the signed root: the place where they part from the tiles, or else the checkpoint."""
+    for tile in promised_tiles(checkpoint.size):
+        if tile.level is None:
+            continue
+        expected, found = tree.expected(tile), folder.hashes(tile)
+        if found == expected:
+            continue
+        number = next(n for n, (one, other) in enumerate(zip(expected, found, strict=True)) if one != other)
+        if tile.level == 0:
+            bundle = Tile(level=None, index=tile.index, width=tile.width)
+            return Contradiction(
+                bundle.path, f"entry {tile.first + number} is not the one in {tile.path}, nor under the signed root"
+            )
+        return Contradiction(tile.path, f"hash {number} is not the root of the tile below")
+    return Contradiction(CHECKPOINT, "the signed root is not the root of the entries")
+
+
+def _extend(folder: LogFolder, tree: Tree) -> None:
+    """Take in entries beyond the signed size: a copy made between two checkpoints has them."""
+    while (bundle := _widest(folder, tree.size // WIDTH)) is not None and bundle.first + bundle.width > tree.size:
+        hashes = [leaf_hash(entry) for entry in folder.entries(bundle)]
+        known = tree.size - bundle.first
+        if hashes[:known] != tree.levels[0][bundle.first :]:
+            raise Contradiction(bundle.path, "does not continue the signed entries")
+        tree.append(hashes[known:])
+
+
+def _widest(folder: LogFolder, index: int) -> Tile | None:
+    for width in range(WIDTH, 0, -1):
+        bundle = Tile(level=None, index=index, width=width)
+        if bundle.path in folder.paths:
+            return bundle
+    return None
+
+
+def _compare(folder: LogFolder, tree: Tree, path: str) -> None:
+    """One file of the folder holds exactly what the tree says."""
+    if path.startswith(f"{UNFINISHED}/"):
+        return
+    try:
+        tile = parse_path(path)
+    except ValueError:
+        raise Contradiction(path, "does not belong to a log") from None
+    expected = tree.expected(tile)
+    if len(expected) < tile.width:
+        raise Contradiction(path, "lies beyond the end of the log")
+    if tile.level is not None:
+        found = folder.hashes(tile)
+    elif tile.first + tile.width == tree.size or tile.width == WIDTH:
+        return  # hashed already: the tree was built from this very file
+    else:
+        found = [leaf_hash(entry) for entry in folder.entries(tile)]
+    if found != expected:
+        number = next(n for n, (one, other) in enumerate(zip(expected, found, strict=True)) if one != other)
+        raise Contradiction(path, f"hash {number} does not match the entries under the signed root")
+
+
+def _walk(folder: Path) -> Iterable[str]:
+    """Paths of all regular files; a link or a device has no place in a log."""
+    for parent, folders, files in os.walk(folder, onerror=_unreadable):
+        for name in [*folders, *files]:
+            path = Path(parent) / name
+            relative = path.relative_to(folder).as_posix()
+            if path.is_symlink() or not (path.is_file() or path.is_dir()):
+                raise Contradiction(relative, "is neither a file nor a folder")
+        for name in files:
+            yield (Path(parent) / name).relative_to(folder).as_posix()
+
+
+def _unreadable(error: OSError) -> None:
+    raise Inconclusive("log folder", f"cannot be listed ({error.strerror})")
+
+
+# The verdict over a ledger: proven, tampered, or could not tell.
+
+State = Literal["proven", "tampered", "unknown"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What can be said; ``size`` and ``root_b64`` are the checkpoint's, None where its signature was not reached.
+
+    ``place`` is a path inside the log, ``receipt N`` or ``since``. ``key_on_trust`` means the key came from the very
+    folder that was examined, so the verdict is only as good as that file.
+    """
+
+    state: State
+    size: int | None = None
+    root_b64: str | None = None
+    place: str | None = None
+    detail: str
+    key_on_trust: bool = False
+
+
+def verify_log(
+    folder: Path,
+    *,
+    key: str | None,
+    receipts: Sequence[bytes] = (),
+    since: bytes | None = None,
+    policy: str | None = None,
+) -> Verdict:
+    """Audit the log in ``folder`` (``checkpoint``, ``tile/...``, ``log.vkey``) under ``key``, a verifier key string.
+
+    Without a key the folder's own is taken on trust. ``policy`` is the text of a tlog-policy: its witnesses must have
+    cosigned the checkpoint. Never raises for what it finds: every finding is a verdict.
+    """
+    verdict = Verdict(state="unknown", detail="", key_on_trust=key is None)
+    try:
+        files = LogFolder(_existing(folder))
+        vkey = _choose_key(files, key)
+        checkpoint = _signed(files.read(CHECKPOINT), vkey, place=CHECKPOINT) if CHECKPOINT in files.paths else None
+        if checkpoint is None:
+            raise Inconclusive(CHECKPOINT, "is not there")
+        verdict = replace(verdict, size=checkpoint.size, root_b64=base64.b64encode(checkpoint.root).decode())
+        witnesses = () if policy is None else _witnessed(files.read(CHECKPOINT), policy)
+        tree, unsigned = audit(files, checkpoint)
+        for number, receipt in enumerate(receipts, start=1):
+            _check_receipt(tree, checkpoint, vkey, receipt, f"receipt {number}")
+        if since is not None:
+            _check_since(tree, checkpoint, vkey, since)
+    except Finding as finding:
+        state: State = "tampered" if isinstance(finding, Contradiction) else "unknown"
+        return replace(verdict, state=state, place=finding.place, detail=finding.detail)
+    return replace(verdict, state="proven", detail=_summary(checkpoint, unsigned, receipts, since, witnesses))
+
+
+def _existing(folder: Path) -> Path:
+    if not folder.is_dir():
+        raise Inconclusive("log folder", "is not a folder that can be read")
+    return folder
+
+
+def _choose_key(files: LogFolder, given: str | None) -> VerifierKey:
+    """The given key, or the folder's; where both are there they must be the same."""
+    wanted = _parse_given(given) if given is not None else None
+    if VKEY not in files.paths:
+        if wanted is None:
+            raise Inconclusive(VKEY, "is not there and no key was given")
+        return wanted
+    line = files.read(VKEY)
+    try:
+        found = parse_vkey(line.decode("ascii").removesuffix("\n"))
+    except ValueError as error:
+        raise Contradiction(VKEY, str(error)) from None
+    if line != f"{found}\n".encode():
+        raise Contradiction(VKEY, "is not one line with one key")
+    if wanted is not None and found != wanted:
+        raise Contradiction(VKEY, "is not the key that was given")
+    return found
+
+
+def _parse_given(given: str) -> VerifierKey:
+    try:
+        return parse_vkey(given.strip())
+    except ValueError as error:
+        raise Inconclusive("given key", str(error)) from None
+
+
+def _signed(data: bytes, key: VerifierKey, *, place: str) -> Checkpoint:
+    try:
+        return verify_checkpoint(data, key)
+    except ValueError as error:
+        raise Contradiction(place, str(error)) from None
+
+
+def _witnessed(signed: bytes, text: str) -> tuple[str, ...]:
+    """The policy's witnesses that cosigned the checkpoint, and they are enough."""
+    try:
+        policy = parse_policy(text)
+    except ValueError as error:
+        raise Inconclusive("policy", str(error)) from None
+    try:
+        found = cosigners(parse_note(signed), policy)
+    except ValueError as error:
+        raise Contradiction(CHECKPOINT, str(error)) from None
+    if not policy.satisfied(found):
+        raise Inconclusive(CHECKPOINT, f"is cosigned by {len(found)} witnesses of the policy, and that is not enough")
+    return found
+
+
+def _check_receipt(tree: Tree, head: Checkpoint, key: VerifierKey, receipt: bytes, place: str) -> None:
+    """A receipt must be signed, fit the log as it was then, and prove the entry that stands there now."""
+    try:
+        proof = parse_proof(receipt)
+        checkpoint = verify_checkpoint(proof.signed_checkpoint, key)
+    except ValueError as error:
+        # What cannot be shown to be ours proves nothing either way, but the log is not proven over it.
+        raise Inconclusive(place, str(error)) from None
+    _check_prefix(tree, head, checkpoint, place)
+    if proof.index >= checkpoint.size:
+        raise Inconclusive(place, "its index lies outside its own checkpoint")
+    try:
+        verify_proof(receipt, key=key, leaf=tree.levels[0][proof.index])
+    except ValueError as error:
+        raise Inconclusive(place, f"{error}, although its checkpoint is the log's") from None
+
+
+def _check_since(tree: Tree, head: Checkpoint, key: VerifierKey, kept: bytes) -> None:
+    try:
+        checkpoint = verify_checkpoint(kept, key)
+    except ValueError as error:
+        raise Inconclusive("since", str(error)) from None
+    _check_prefix(tree, head, checkpoint, "since")
+
+
+def _check_prefix(tree: Tree, head: Checkpoint, older: Checkpoint, place: str) -> None:
+    """The log still begins with everything it once signed."""
+    if older.size > head.size:
+        raise Contradiction(place, f"signs {older.size} entries, but the log now has {head.size}: entries were removed")
+    if tree.root(older.size) != older.root:
+        raise Contradiction(
+            place, f"signs a root over the first {older.size} entries that the log no longer has: it was rewritten"
+        )
+
+
+def _summary(
+    checkpoint: Checkpoint, unsigned: int, receipts: Sequence[bytes], since: bytes | None, witnesses: Sequence[str]
+) -> str:
+    parts = [f"all {checkpoint.size} entries and all tiles lie under the signed root"]
+    if receipts:
+        parts.append(f"{len(receipts)} receipt{'s' if len(receipts) > 1 else ''} confirmed")
+    if since is not None:
+        parts.append("only appended to since the kept checkpoint")
+    if witnesses:
+        parts.append(f"cosigned by {', '.join(witnesses)}")
+    elif not receipts and since is None:
+        parts.append("nothing kept from earlier was given, so a log rewritten and signed again would look the same")
+    if unsigned:
+        parts.append(f"{unsigned} further entries are not signed yet and prove nothing")
+    return "; ".join(parts)
+
+
+# ``python -m gateway.verifier DIR``: exit 0 proven, 1 tampered (the place is named), 2 could not tell or bad use.
+
+EXIT = {"proven": 0, "tampered": 1, "unknown": 2}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the verifier; never prints the content of an entry."""
+    options = _parser().parse_args(arguments)
+    try:
+        receipts = [path.read_bytes() for path in options.receipt]
+        since = options.since.read_bytes() if options.since else None
+        key = _key(options.key)
+        policy = options.policy.read_text(encoding="utf-8") if options.policy else None
+    except (OSError, UnicodeDecodeError) as error:
+        name = getattr(error, "filename", None) or "the key file"
+        verdict = Verdict(state="unknown", place=str(name), detail="cannot be read", key_on_trust=options.key is None)
+    else:
+        verdict = verify_log(options.folder, key=key, receipts=receipts, since=since, policy=policy)
+    sys.stdout.write(json.dumps(asdict(verdict)) + "\n" if options.json else _words(verdict))
+    return EXIT[verdict.state]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="verifier", description="Prove that a ledger is whole and only appended to.")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="folder with checkpoint, tile/ and log.vkey")
+    parser.add_argument("--key", metavar="VKEY-OR-FILE", help="the log's public key, or a file that holds it")
+    parser.add_argument("--receipt", type=Path, action="append", default=[], metavar="FILE", help="a kept .tlog-proof")
+    parser.add_argument("--since", type=Path, metavar="CHECKPOINT", help="a signed checkpoint kept from earlier")
+    parser.add_argument("--policy", type=Path, metavar="FILE", help="a tlog-policy: the witnesses that must agree")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser
+
+
+def _key(given: str | None) -> str | None:
+    """A key string has two plus signs; anything else names a file."""
+    if given is None or given.count("+") >= 2:
+        return given
+    return Path(given).read_text(encoding="ascii")
+
+
+def _words(verdict: Verdict) -> str:
+    head = verdict.state.upper()
+    if verdict.place is not None:
+        # A stray file may carry any name; it must not be able to write on the reader's terminal.
+        head += f" at {verdict.place.encode('unicode_escape', 'surrogatepass').decode('ascii')}"
+    lines = [f"{head}: {verdict.detail}"]
+    if verdict.size is not None:
+        lines.append(f"size {verdict.size}, root {verdict.root_b64}")
+    if verdict.key_on_trust:
+        lines.append("the key came from the log's own folder and is taken on trust")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

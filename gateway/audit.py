@@ -1,0 +1,156 @@
+"""Hold the whole database against the published log, row by row, and name what differs.
+
+``record.check_facts`` guards one release; this is the whole house: every fact row and the leaf it cites, every row the
+log knows, every outbox row, every salt that opens a commitment, the size row, every consent row, and for each release
+the event that opened it. The log itself must be proven first (``gateway.verifier``); nothing here writes.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.consent_rows import rows_that_differ
+from gateway.events import Disclosure, opens, row_commitment
+from gateway.ledger.facts import FactIndex
+from gateway.ledger.log import TreeFiles
+from gateway.ledger.receipt import read_checkpoint
+from gateway.ports import LogFiles, Row, Tx
+from gateway.verifier.merkle import leaf_hash
+
+STEP = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseAudit:
+    """What was compared; ``wrong`` are places (``table:id``), sorted, empty where database and log say the same.
+
+    ``pending`` rows are committed and not published yet: they prove nothing and are nothing wrong.
+    """
+
+    rows: int
+    entries: int
+    pending: int
+    wrong: tuple[str, ...]
+
+
+def audit_database(tx: Tx, files: LogFiles, index: FactIndex) -> DatabaseAudit:
+    """Compare everything; ``index`` was refreshed just before, and its size is the size the audit speaks of."""
+    wrong: list[str] = []
+    pending = 0
+    rows = 0
+    seen: set[tuple[str, str]] = set()
+    for table in tx.fact_tables():
+        for row in tx.find(table):
+            rows += 1
+            seen.add((table, row["id"]))
+            state = _fact_state(tx, index, table, row)
+            pending += state == "pending"
+            if state == "differs":
+                wrong.append(f"{table}:{row['id']}")
+    wrong += [f"{table}:{row_id}" for table, row_id in index.rows() - seen]
+    wrong += _wrong_events(tx, TreeFiles(files, index.size), index.size)
+    wrong += _wrong_size_row(tx, files, index.size)
+    for dataset in tx.find("dataset"):
+        wrong += rows_that_differ(tx, dataset["id"])
+    return DatabaseAudit(rows=rows, entries=index.size, pending=pending, wrong=tuple(sorted(set(wrong))))
+
+
+def _fact_state(tx: Tx, index: FactIndex, table: str, row: Row) -> str:
+    known = index.latest(table, row["id"])
+    if known is not None and known.version == row["version"]:
+        body = {column: row[column] for column in tx.fact_columns(table)}
+        equal = (
+            not known.removed
+            and row_commitment(body, bytes(row["salt"])) == known.commitment_root
+            and (row["entry_id"], bytes(row["leaf_hash"])) == (known.entry_id, known.leaf_hash)
+        )
+        return "equals" if equal else "differs"
+    if known is not None and known.version > row["version"]:
+        return "differs"
+    return "pending" if _is_pending(tx, index, table, row) else "differs"
+
+
+def _is_pending(tx: Tx, index: FactIndex, table: str, row: Row) -> bool:
+    """The row's own entry waits in the outbox, beyond the published size, and says what the row says."""
+    waiting = tx.find("outbox", entry_id=row["entry_id"])
+    if not waiting or (waiting[0]["position"] is not None and waiting[0]["position"] < index.size):
+        return False
+    body = {column: row[column] for column in tx.fact_columns(table)}
+    said = json.loads(waiting[0]["body"])["personal"]["root"]
+    return bool(row_commitment(body, bytes(row["salt"])) == base64.b64decode(said))
+
+
+def _wrong_events(tx: Tx, tree: TreeFiles, size: int) -> Iterator[str]:
+    """Outbox rows and disclosures that are not what the log holds at their place; releases without their event."""
+    present = False
+    opened: dict[str, str] = {}
+    entries: set[str] = set()
+    for start in range(0, size, STEP):
+        wanted = range(start, min(start + STEP, size))
+        rows = {row["position"]: row for row in tx.find("outbox", position=list(wanted))}
+        for position in wanted:
+            row = rows.get(position)
+            if row is None:
+                # Old rows may be dropped from the front, never from the middle.
+                if present:
+                    yield f"outbox:position {position}"
+                continue
+            present = True
+            entries.add(row["entry_id"])
+            yield from _wrong_event(tx, tree, row, opened)
+    yield from _wrong_releases(tx, opened, whole=not size or len(entries) == size)
+    yield from _stray_disclosures(tx, entries)
+
+
+def _wrong_event(tx: Tx, tree: TreeFiles, row: Row, opened: dict[str, str]) -> Iterator[str]:
+    place = f"outbox:{row['entry_id']}"
+    leaf = leaf_hash(bytes(row["body"]))
+    if not leaf == tree.leaf(row["position"]) == bytes(row["leaf_hash"]):
+        yield place
+        return
+    event: dict[str, Any] = json.loads(row["body"])
+    named = (event["id"], event["kind"], event["type"], event["custodian"], event["at"])
+    if named != (row["entry_id"], row["kind"], row["type"], row["custodian_id"], row["at"]):
+        yield place
+    if event["type"] == "release.open":
+        opened[event["public"]["release"]] = event["id"]
+    fields = event["personal"]["fields"]
+    for kept in tx.find("disclosure", entry_id=event["id"]):
+        told = Disclosure(salt=bytes(kept["salt"]), value=kept["value"])
+        if not opens(fields, kept["field"], told):
+            yield f"disclosure:{kept['id']}"
+
+
+def _wrong_releases(tx: Tx, opened: dict[str, str], *, whole: bool) -> Iterator[str]:
+    """A release that leaves is one whose opening event is in the log, and no opened release has vanished."""
+    held = {row["id"]: row["opened_entry"] for row in tx.find("release")}
+    for release_id, entry_id in opened.items():
+        if held.get(release_id) != entry_id:
+            yield f"release:{release_id}"
+    for row in tx.find("release", state=("available", "closed")):
+        if row["opened_entry"] is not None and whole and opened.get(row["id"]) != row["opened_entry"]:
+            yield f"release:{row['id']}"
+
+
+def _stray_disclosures(tx: Tx, entries: set[str]) -> Iterator[str]:
+    known = entries | {row["entry_id"] for row in tx.find("outbox", position=None)}
+    for kept in tx.find("disclosure"):
+        if kept["entry_id"] not in known and not tx.find("outbox", entry_id=kept["entry_id"]):
+            yield f"disclosure:{kept['id']}"
+
+
+def _wrong_size_row(tx: Tx, files: LogFiles, size: int) -> Sequence[str]:
+    """The size row of this log is there, its root is that tree's, and where it is ahead the outbox has the entries."""
+    origin = read_checkpoint(files)[1].origin
+    row = tx.get("log_state", origin)
+    if row is None:
+        return [f"log_state:{origin}"] if size else []
+    ahead = range(size, row["size"])
+    good = row["size"] >= size and len(tx.find("outbox", position=list(ahead[:STEP]))) == len(ahead)
+    if row["size"] == size:
+        good = bytes(row["root"]) == TreeFiles(files, size).root()
+    return [] if good else [f"log_state:{origin}"]

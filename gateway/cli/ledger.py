@@ -1,0 +1,82 @@
+"""``tongguan ledger`` and ``tongguan witness``: prove, audit, read. Exit 0 proven, 1 found, 2 could not tell."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gateway.audit import audit_database
+from gateway.bootstrap import database_url, open_env, open_journal, read_home
+from gateway.errors import BadInput, GatewayError
+from gateway.journal import replay
+from gateway.ledger import DiskLogFiles, FactIndex
+from gateway.settings import load_settings
+from gateway.store.transactions import SqlUnitOfWork, open_engine
+from gateway.verifier import verify_log
+from gateway.verifier.note import parse_vkey
+
+ledger = typer.Typer(no_args_is_help=True, help="Prove and read the ledger.")
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@ledger.command("audit")
+def ledger_audit(
+    db: Annotated[bool, typer.Option("--db", help="Also hold every row of the database against the log.")] = False,
+    key: Annotated[str | None, typer.Option(help="The log's vkey; without it log.vkey is taken on trust.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Prove this home's log and, with --db, that the database says the same."""
+    settings = load_settings()
+    home = read_home(settings)
+    verdict = verify_log(home.ledger, key=key)
+    body: dict[str, Any] = {"state": verdict.state, "place": verdict.place, "detail": verdict.detail}
+    if verdict.state == "proven" and db:
+        body = _audit_rows(home.ledger, database_url(settings), body)
+    code = {"proven": 0, "tampered": 1}.get(body["state"], 2)
+    show(body, [f"{body['state'].upper()}: {body['detail']}", *body.get("wrong", [])], as_json=as_json)
+    raise typer.Exit(code)
+
+
+def _audit_rows(folder: Path, url: str, body: dict[str, Any]) -> dict[str, Any]:
+    """The verdict over the rows; what cannot be read is no verdict."""
+    engine = open_engine(url)
+    try:
+        files = DiskLogFiles(folder)
+        line = (folder / "log.vkey").read_text("ascii").strip()
+        index = FactIndex(files, key=parse_vkey(line))
+        index.refresh()
+        found = SqlUnitOfWork(engine).read(lambda tx: audit_database(tx, files, index))
+    except (GatewayError, OSError, ValueError) as error:
+        return {**body, "state": "unknown", "place": "database", "detail": str(error)}
+    finally:
+        engine.dispose()
+    said = f"{found.rows} fact rows and {found.entries} entries compared, {found.pending} not published yet"
+    if found.wrong:
+        said = f"{len(found.wrong)} places of the database are not what the log says; {said}"
+    state = "tampered" if found.wrong else "proven"
+    return {**body, **asdict(found), "state": state, "place": next(iter(found.wrong), None), "detail": said}
+
+
+@ledger.command("replay")
+def ledger_replay(as_json: AsJson = False) -> None:
+    """After a restore: bring the database up to the journal, end every token and copy. Exit 0 done, 2 it cannot."""
+    settings = load_settings()
+    env, engine = open_env(settings)
+    journal = open_journal(settings, read_home(settings), env.keys, SqlUnitOfWork(engine))
+    if journal is None:
+        raise BadInput("there is no journal; name its folder in TONGGUAN_JOURNAL")
+    done = replay(env, journal)
+    env.staging.clean(set())
+    env.ledger.confirm()
+    engine.dispose()
+    said = f"{done.entries} entries and {done.rows} rows replayed, {done.closed} open releases closed as lost"
+    show({"entries": done.entries, "rows": done.rows, "closed": done.closed}, [said], as_json=as_json)
+
+
+def show(body: Any, lines: list[str], *, as_json: bool) -> None:
+    """One JSON value or plain lines."""
+    print(json.dumps(body, ensure_ascii=False) if as_json else "\n".join(lines))

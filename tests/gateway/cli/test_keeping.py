@@ -1,0 +1,83 @@
+"""The client keeps what it saw of a server's ledger and does not believe a server that shows another history."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from gateway.cli.keeping import keep_up
+from gateway.cli.session import Gateway
+from gateway.errors import GatewayError, Rewritten
+from tests.gateway.verifier.conftest import SignedLog, some_entries
+
+
+@dataclass
+class Served(Gateway):
+    """A server that answers from a folder, and never with entries."""
+
+    folder: Path
+    server: str = "http://ledger.invalid"
+
+    def find_bytes(self, path: str) -> bytes | None:
+        assert "entries" not in path, "a client needs hashes alone"
+        file = self.folder / path.removeprefix("/ledger/")
+        return file.read_bytes() if file.is_file() else None
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> SignedLog:
+    made = SignedLog(folder=tmp_path / "ledger")
+    made.rewrite(some_entries(300))
+    return made
+
+
+def test_a_log_that_only_grows_is_followed(log: SignedLog, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    for more in (0, 1, 5, 300, 0):
+        if more:
+            log.grow(some_entries(more, "more"))
+        _, head = keep_up(Served(folder=log.folder), kept)
+        assert (kept / "checkpoint").read_bytes() == (log.folder / "checkpoint").read_bytes()
+    assert head.size == 606
+
+
+@pytest.mark.parametrize("count", [299, 300, 301, 900])
+def test_a_rewritten_or_shortened_log_signed_with_the_real_key_is_an_alarm(
+    log: SignedLog, tmp_path: Path, count: int
+) -> None:
+    kept = tmp_path / "kept"
+    keep_up(Served(folder=log.folder), kept)
+    before = (kept / "checkpoint").read_bytes()
+    log.rewrite([b"{}", *some_entries(count)[1:]] if count != 299 else some_entries(299))
+    with pytest.raises(Rewritten):
+        keep_up(Served(folder=log.folder), kept)
+    assert (kept / "checkpoint").read_bytes() == before, "the evidence is kept"
+
+
+def test_another_key_is_an_alarm_however_well_it_signs(log: SignedLog, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    keep_up(Served(folder=log.folder), kept)
+    other = SignedLog(folder=tmp_path / "other", seed=bytes(32))
+    other.rewrite(some_entries(300))
+    with pytest.raises(Rewritten, match="another ledger key"):
+        keep_up(Served(folder=other.folder), kept)
+
+
+def test_tiles_that_do_not_lead_to_the_signed_roots_are_not_believed(log: SignedLog, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    keep_up(Served(folder=log.folder), kept)
+    log.grow(some_entries(300, "more"))
+    tile = log.folder / "tile" / "0" / "001"
+    tile.write_bytes(bytes(len(tile.read_bytes())))
+    with pytest.raises((Rewritten, GatewayError)):
+        keep_up(Served(folder=log.folder), kept)
+
+
+def test_a_checkpoint_that_the_key_did_not_sign_is_not_kept(log: SignedLog, tmp_path: Path) -> None:
+    signed = (log.folder / "checkpoint").read_bytes()
+    (log.folder / "checkpoint").write_bytes(signed.replace(b"\n300\n", b"\n301\n"))
+    with pytest.raises(Rewritten):
+        keep_up(Served(folder=log.folder), tmp_path / "kept")
+    assert not (tmp_path / "kept" / "checkpoint").exists()

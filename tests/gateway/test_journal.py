@@ -1,0 +1,196 @@
+"""Yesterday's backup is restored: nothing leaves before it has learnt what happened today, and then no old right lives."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from gateway.accounts import actor_of_token, sign_in
+from gateway.audit import audit_database
+from gateway.bootstrap import open_env, open_journal, read_home
+from gateway.cli.app import app
+from gateway.env import Actor, Env
+from gateway.errors import BadInput, Gone, LedgerUnavailable, NotAllowed, NotSignedIn
+from gateway.handover import list_files
+from gateway.journal import Journal, Replayed, replay
+from gateway.ledger import DiskLogFiles, FactIndex
+from gateway.release import advance, request_release
+from gateway.revocation import revoke_grant, withdraw_participant
+from gateway.settings import Settings
+from gateway.verifier import verify_log
+from tests.world import ENGINES, PASSWORD, World
+
+
+@dataclass
+class Restored:
+    """A home as it was in the morning, opened in the evening, and the journal that went on meanwhile."""
+
+    world: World
+    settings: Settings
+    env: Env
+    kept: bytes
+    """Today's last checkpoint, as a witness would have it."""
+
+    def journal(self) -> Journal:
+        found = open_journal(self.settings, read_home(self.settings), self.env.keys, self.env.uow)  # type: ignore[arg-type]
+        assert found is not None
+        return found
+
+    def replay(self) -> Replayed:
+        done = replay(self.env, self.journal())
+        # As the command does: whoever goes on, goes on with a fresh view of the log.
+        self.env = opened(self.world, self.settings)
+        self.env.ledger.confirm()
+        return done
+
+    def ask(self, me: Actor) -> dict[str, object]:
+        item, view = self.world.ids["item"], self.world.views["variants"]
+        row = request_release(self.env, me, item_id=item, view_id=view)
+        return dict(advance(self.env, row["id"]))
+
+
+def opened(world: World, settings: Settings) -> Env:
+    env, engine = open_env(settings, clock=world.clock)
+    ENGINES.append(engine)
+    return env
+
+
+@pytest.fixture
+def day(world: World, tmp_path: Path) -> Callable[[Callable[[Env], object]], Restored]:
+    """What happened today is the argument; it is forgotten by the restore."""
+
+    def live(today: Callable[[Env], object]) -> Restored:
+        settings = world.settings.model_copy(update={"journal": tmp_path / "elsewhere"})
+        world.env = opened(world, settings)
+        world.env.ledger.sync()
+        backup = tmp_path / "backup"
+        shutil.copytree(settings.home, backup)
+        today(world.env)
+        world.env.ledger.sync()
+        kept = (settings.home / "ledger" / "checkpoint").read_bytes()
+        restored = settings.model_copy(update={"home": backup})
+        return Restored(world=world, settings=restored, env=opened(world, restored), kept=kept)
+
+    return live
+
+
+def withdrawal(world: World) -> Callable[[Env], object]:
+    return lambda env: withdraw_participant(
+        env, world.people["custodian"], dataset_id=world.ids["dataset"], source_id="HOSP0003"
+    )
+
+
+def test_inv09_todays_withdrawn_participant_is_not_released_from_yesterdays_backup(
+    world: World, day: Callable[..., Restored]
+) -> None:
+    restored = day(withdrawal(world))
+    me = world.people["researcher"]
+    with pytest.raises(LedgerUnavailable, match=r"restored backup|ledger replay"):
+        restored.ask(me)
+    assert restored.replay().entries > 0
+    released = restored.ask(me)
+    assert released["state"] == "available"
+    members = restored.env.uow.read(lambda tx: tx.find("core_member", core_view_id=released["core_view_id"]))
+    assert len(members) == 39
+
+
+def test_inv09_todays_revoked_grant_opens_nothing_from_yesterdays_backup(
+    world: World, day: Callable[..., Restored]
+) -> None:
+    restored = day(lambda env: revoke_grant(env, world.people["steward"], world.ids["grant:" + world.ids["item"]]))
+    restored.replay()
+    refused = restored.ask(world.people["researcher"])
+    assert refused["state"] == "refused"
+
+
+def test_the_log_goes_on_where_it_was_seen_last_and_the_whole_house_adds_up(
+    world: World, day: Callable[..., Restored]
+) -> None:
+    restored = day(withdrawal(world))
+    before = (restored.settings.home / "ledger" / "checkpoint").read_bytes()
+    restored.replay()
+    restored.ask(world.people["researcher"])
+    restored.env.ledger.sync()
+    folder = restored.settings.home / "ledger"
+    for kept in (before, restored.kept):
+        verdict = verify_log(folder, key=None, since=kept)
+        assert verdict.state == "proven", verdict
+    files = DiskLogFiles(folder)
+    index = FactIndex(files)
+    index.refresh()
+    assert restored.env.uow.read(lambda tx: audit_database(tx, files, index)).wrong == ()
+
+
+def test_tokens_copies_and_counts_of_before_do_not_live_on(world: World, day: Callable[..., Restored]) -> None:
+    signed = sign_in(world.env, login="researcher", password=PASSWORD, place_of_access="hong_kong")
+    old = world.release(world.ids["item"])
+    restored = day(lambda env: (withdrawal(world)(env), world.release(world.ids["item"])))
+    before = len(world.env.uow.read(lambda tx: tx.find("counted")))
+    assert actor_of_token(restored.env, signed.token)
+    restored.replay()
+    with pytest.raises(NotSignedIn):
+        actor_of_token(restored.env, signed.token)
+    with pytest.raises((Gone, NotAllowed)):
+        list_files(restored.env, world.people["researcher"], str(old["id"]))
+    assert len(restored.env.uow.read(lambda tx: tx.find("counted"))) == before, "what was counted today stays counted"
+
+
+def test_the_command_replays_and_says_what_it_did(
+    world: World, day: Callable[..., Restored], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    restored = day(withdrawal(world))
+    monkeypatch.setenv("TONGGUAN_HOME", str(restored.settings.home))
+    run = CliRunner()
+    assert isinstance(run.invoke(app, ["ledger", "replay"]).exception, BadInput), "no journal is named"
+    monkeypatch.setenv("TONGGUAN_JOURNAL", str(restored.settings.journal))
+    held = run.invoke(app, ["ledger", "status"])
+    assert isinstance(held.exception, LedgerUnavailable), "everything holds"
+    done = run.invoke(app, ["ledger", "replay", "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["entries"] > 0
+    assert run.invoke(app, ["ledger", "status"]).exit_code == 0
+    assert run.invoke(app, ["ledger", "audit", "--db"]).exit_code == 0
+
+
+def test_a_second_replay_changes_nothing(world: World, day: Callable[..., Restored]) -> None:
+    restored = day(withdrawal(world))
+    assert restored.replay().entries > 0
+    assert restored.replay() == Replayed(entries=0, rows=0, closed=0)
+
+
+def test_a_journal_with_a_hole_or_a_changed_byte_is_not_replayed(world: World, day: Callable[..., Restored]) -> None:
+    restored = day(withdrawal(world))
+    last = sorted(path for path in (restored.settings.journal or Path()).iterdir() if path.is_file())[-1]
+    whole = last.read_bytes()
+    last.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(LedgerUnavailable, match="does not open"):
+        restored.replay()
+    last.unlink()
+    later = last.with_name("000000099990.000000099999")
+    later.write_bytes(whole)
+    with pytest.raises(LedgerUnavailable, match="no entry"):
+        restored.replay()
+
+
+def test_the_journal_tells_its_keeper_nothing(world: World, day: Callable[..., Restored]) -> None:
+    restored = day(withdrawal(world))
+    for path in (restored.settings.journal or Path()).iterdir():
+        if path.is_file():
+            data = path.read_bytes()
+            assert data.startswith(b"TGW1")
+            assert b"release" not in data
+            assert b"dataset" not in data
+
+
+def test_nothing_is_handed_over_while_the_journal_cannot_be_written(world: World, tmp_path: Path) -> None:
+    blocked = tmp_path / "elsewhere"
+    blocked.write_text("a file where the folder should be")
+    world.env = opened(world, world.settings.model_copy(update={"journal": blocked}))
+    with pytest.raises(LedgerUnavailable):
+        world.release(world.ids["item"])
