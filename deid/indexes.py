@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pysam
+import pysam.bcftools
 
 LONGEST_CLASSIC = 1 << 29
 
@@ -20,8 +21,10 @@ def index_variants(path: Path) -> Path:
         is_bcf = records.format == "BCF"
         long = any((contig.length or 0) > LONGEST_CLASSIC for contig in records.header.contigs.values())
     csi = is_bcf or long
-    preset = "bcf" if is_bcf else "vcf"
-    pysam.tabix_index(str(path), preset=preset, force=True, keep_original=True, csi=csi)
+    if is_bcf:
+        pysam.bcftools.index("-f", "-c", str(path), catch_stdout=False)
+    else:
+        pysam.tabix_index(str(path), preset="vcf", force=True, keep_original=True, csi=csi)
     return Path(f"{path}.csi" if csi else f"{path}.tbi")
 
 

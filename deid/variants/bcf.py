@@ -6,11 +6,14 @@ what the VCF would. BCF 2.2 is defined in the VCF specification section 6. Not h
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 import pysam
+import pysam.bcftools
 
+from deid import bgzf
 from deid.htslib import filtered
 from deid.variants.errors import VariantError
 
@@ -24,8 +27,15 @@ def bcf_to_text(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def text_to_bcf(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Uncompressed BCF of VCF text that this room wrote."""
-    return filtered(pieces, _encode)
+    """Uncompressed BCF of VCF text that this room wrote: the header first, then pieces of whole lines."""
+    flow = iter(pieces)
+    header = next(flow)
+    head = _encode(header)
+    yield head
+    for piece in flow:
+        # Each piece is encoded under the same header, whose bytes come out the same and are cut off again.
+        if piece:
+            yield _encode(header + piece)[len(head) :]
 
 
 def _decode(source: BinaryIO, sink: BinaryIO) -> None:
@@ -48,8 +58,14 @@ def _decode(source: BinaryIO, sink: BinaryIO) -> None:
         raise VariantError("bad_bcf", f"the BCF cannot be read after record {count}") from error
 
 
-def _encode(source: BinaryIO, sink: BinaryIO) -> None:
+def _encode(text: bytes) -> bytes:
+    # Files in memory and not pipes: htslib flushes while it holds the interpreter, and a full pipe would wait for ever.
     pysam.set_verbosity(0)
-    with pysam.VariantFile(source, "r") as records, pysam.VariantFile(sink, "wu", header=records.header) as written:
-        for record in records:
-            written.write(record)
+    with os.fdopen(os.memfd_create("vcf"), "w+b") as source, os.fdopen(os.memfd_create("bcf"), "w+b") as sink:
+        source.write(text)
+        source.flush()
+        # bcftools and not pysam's records, which add an INFO END of their own to symbolic alleles.
+        names = [f"/dev/fd/{file.fileno()}" for file in (sink, source)]
+        pysam.bcftools.view("--no-version", "-Ou", "-o", *names, catch_stdout=False)
+        sink.seek(0)
+        return b"".join(bgzf.inflate_blocks(group) for group in bgzf.block_groups(bgzf.Incoming(sink)))

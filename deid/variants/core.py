@@ -24,7 +24,7 @@ from deid.variants.layout import REASONS, Counts, Layout, Rewritten, layout_of, 
 from deid.variants.plan import VariantPlan
 from deid.variants.recipient import CopyCounts, copy_view
 from deid.variants.regions import parse_regions
-from deid.variants.stream import Workers, Written, read_text, in_form, split_header, whole_lines, write_text
+from deid.variants.stream import Workers, Written, in_form, read_text, split_header, whole_lines, write_text
 
 __all__ = ["CopyCounts", "VariantCounts", "copy_view", "core_view"]
 
@@ -78,10 +78,10 @@ def core_view(
     region: str | None = None,
     form: Literal["vcf", "bcf"] = "vcf",
 ) -> VariantCounts:
-    """Write the core view of ``source`` (VCF: bgzip, gzip or plain; BCF; a pipe will do) to ``sink`` as bgzip VCF or BCF.
+    """Write the core view of ``source`` (VCF or BCF; a pipe will do) to ``sink`` as bgzip VCF or BCF.
 
     ``participants`` maps each permitted source column to its internal code; no other column leaves. Columns are ordered
-    by code. ``region`` (``1:1,000-2,000``, several by spaces) writes only records that touch it, rewritten like any other.
+    by code. ``region`` (``1:1,000-2,000``, several by spaces) writes only records that touch it, rewritten as ever.
     ``level`` is libdeflate's. ``compiled`` None uses the kernel where it is installed; the bytes are the same.
     Raises ``VariantError`` with a stable code and, where it has one, the line or the byte offset.
     """

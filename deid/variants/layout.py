@@ -18,7 +18,7 @@ Counts: TypeAlias = "array[int]"
 """Signed 64-bit counts, one per output column (numpy would cost a short task more to load than to use)."""
 
 REASONS = ("no_carrier", "masked", "private_allele", "minimum_allele_count", "outside_region")
-"""Why a record does not leave: no permitted carrier; touches the mask; too few carriers; too few copies; not asked for."""
+"""Why a record does not leave: no permitted carrier; mask; too few carriers; too few copies; not asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +60,7 @@ def no_counts(width: int) -> Counts:
     return array("q", bytes(8 * width))
 
 
-def layout_of(
-    plan: VariantPlan, source: SourceHeader, columns: Sequence[int], region: Regions | None = None
-) -> Layout:
+def layout_of(plan: VariantPlan, source: SourceHeader, columns: Sequence[int], region: Regions | None = None) -> Layout:
     """The layout for the source columns ``columns``, in output order; ``region`` None is the whole file."""
     return Layout(
         plan=plan,

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 
 from deid.variants.errors import VariantError
 
-
 LAST_BASE = (1 << 31) - 1
 
 
@@ -51,29 +50,38 @@ def parse_bed(text: bytes, *, name: str) -> Regions:
     return _regions(found)
 
 
-REGION = re.compile(r"(.+?)(?::([0-9,]{1,14})(?:-([0-9,]{1,14}))?)?\Z")
+REGION = re.compile(r"(.+?)(?::([0-9,]{1,14})(-([0-9,]{1,14})?)?)?\Z")
 
 
 def parse_regions(text: str, contigs: Collection[bytes]) -> Regions:
-    """What ``CONTIG[:FIRST[-LAST]]``, comma-free numbers or not, several joined by spaces, stands for.
+    """What ``CONTIG``, ``CONTIG:BASE``, ``CONTIG:FIRST-`` or ``CONTIG:FIRST-LAST`` stands for; several by spaces.
 
-    Counted as people do: from 1, the last base included. Raises ``VariantError`` (``bad_region``).
+    Counted as people do: from 1, the last base included, commas allowed. ``CONTIG:BASE`` is that one base, as bcftools
+    reads it (samtools reads on to the end of the contig): of two readings the one that gives less.
+    Raises ``VariantError`` (``bad_region``).
     """
     found: dict[bytes, list[tuple[int, int]]] = {}
     for part in text.split():
         if part.encode() in contigs:  # a contig's own name may hold a colon
             found.setdefault(part.encode(), []).append((0, LAST_BASE))
             continue
-        match = REGION.match(part)
-        name = match[1].encode() if match else b""
-        first = int((match and match[2] or "1").replace(",", "") or 0)
-        last = int((match and match[3] or str(LAST_BASE)).replace(",", "") or 0)
+        name, first, last = _range(part)
         if name not in contigs or not 1 <= first <= last:
-            raise VariantError("bad_region", "a region is CONTIG, CONTIG:FIRST or CONTIG:FIRST-LAST on a known contig")
+            raise VariantError("bad_region", "a region is CONTIG, CONTIG:BASE or CONTIG:FIRST-LAST on a known contig")
         found.setdefault(name, []).append((first - 1, last))
     if not found:
         raise VariantError("bad_region", "no region is named")
     return _regions(found)
+
+
+def _range(part: str) -> tuple[bytes, int, int]:
+    match = REGION.match(part)
+    if match is None:
+        return b"", 1, 1
+    numbers = [text.replace(",", "") for text in (match[2] or "1", match[4] or "")]
+    first = int(numbers[0] or 0)
+    is_open = match[2] is None or (match[3] is not None and not numbers[1])
+    return match[1].encode(), first, LAST_BASE if is_open else int(numbers[1] or first)
 
 
 def _regions(found: Mapping[bytes, list[tuple[int, int]]]) -> Regions:
