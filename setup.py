@@ -18,5 +18,6 @@ setup(
             optional=True,
         ),
         Extension("deid.native._measure", sources=["deid/native/measure.c"], extra_compile_args=FLAGS, optional=True),
+        Extension("deid.native._reads", sources=["deid/native/reads.c"], extra_compile_args=FLAGS, optional=True),
     ]
 )
