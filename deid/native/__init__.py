@@ -1,7 +1,8 @@
 """Compiled kernels, each with a plain-Python twin that writes the same bytes or finds the same things.
 
 They are optional: where the package was installed without a compiler, ``has_variants``, ``has_measure`` and
-``has_reads`` are false and the twins are used. A kernel gets bytes and gives bytes; it knows no file, no network, no clock and no key.
+``has_reads`` are false and the twins are used.
+A kernel gets bytes and gives bytes; it knows no file, no network, no clock and no key.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@
 #error "BAM is little-endian and read in place; on this machine the Python twin does the work"
 #endif
 
-enum { FIXED = 36, NAME = 14, MAX_RECORD = 1 << 25, PARTS = 20, OPTIONS = 7 };
+enum { FIXED = 36, NAME = 14, MAX_RECORD = 1 << 25, PARTS = 18, OPTIONS = 7 };
 enum Fault { /* positions in deid.reads.errors.RECORD_ERRORS */
     OK, BAD_LENGTH, BAD_NAME, BAD_CONTIG, BAD_POSITION, BAD_CIGAR, BAD_QUALITY, BAD_TAG, UNSORTED, OUT_OF_MEMORY
 };
@@ -28,7 +28,6 @@ typedef struct {
     const uint8_t *key, *tags, *quality;
     Names groups, codes; /* codes: the new id of each group, empty where its participant is not permitted */
     Spans mask, panel, region;
-    const int64_t *lengths;
     const uint64_t *hidden; /* sorted */
     int64_t n_hidden;
 } Layout;
@@ -155,9 +154,6 @@ static int read_fixed(const Layout *plan, Record *r) {
     if (r->contig < -1 || r->contig >= plan->contigs || r->mate_contig < -1 || r->mate_contig >= plan->contigs)
         return BAD_CONTIG;
     if (r->position < -1 || r->mate_position < -1) return BAD_POSITION;
-    if (r->contig >= 0 ? r->position >= plan->lengths[r->contig] : r->position >= 0) return BAD_POSITION;
-    if (r->mate_contig >= 0 ? r->mate_position >= plan->lengths[r->mate_contig] : r->mate_position >= 0)
-        return BAD_POSITION;
     r->cigar = name + r->l_name;
     r->sequence = r->cigar + 4 * r->n_cigar;
     r->quality = r->sequence + (r->length + 1) / 2;
@@ -421,15 +417,14 @@ static void fill_layout(Layout *plan, PyObject *parts) {
     plan->mask = (Spans){numbers(parts, 8), numbers(parts, 9), numbers(parts, 10)};
     plan->panel = (Spans){numbers(parts, 11), numbers(parts, 12), numbers(parts, 13)};
     plan->region = (Spans){numbers(parts, 14), numbers(parts, 15), numbers(parts, 16)};
-    plan->lengths = numbers(parts, 17);
-    plan->hidden = (const uint64_t *)(const void *)numbers(parts, 18);
-    plan->n_hidden = PyBytes_GET_SIZE(PyTuple_GET_ITEM(parts, 18)) / 8;
+    plan->hidden = (const uint64_t *)(const void *)numbers(parts, 17);
+    plan->n_hidden = PyBytes_GET_SIZE(PyTuple_GET_ITEM(parts, 17)) / 8;
 }
 
 static int is_sound(const Layout *plan, PyObject *parts) {
     if (PyBytes_GET_SIZE(PyTuple_GET_ITEM(parts, 1)) != 16 || PyBytes_GET_SIZE(PyTuple_GET_ITEM(parts, 2)) != 8192) return 0;
     if (PyBytes_GET_SIZE(PyTuple_GET_ITEM(parts, 3)) != 256 || plan->groups.count != plan->codes.count) return 0;
-    if (plan->contigs < 0 || PyBytes_GET_SIZE(PyTuple_GET_ITEM(parts, 17)) != plan->contigs * 8) return 0;
+    if (plan->contigs < 0) return 0;
     for (int i = 8; i < 17; i += 3)
         if (PyBytes_GET_SIZE(PyTuple_GET_ITEM(parts, i)) != (plan->contigs + 1) * 8) return 0;
     for (int64_t i = 0; i < plan->codes.count; i++)
@@ -444,10 +439,10 @@ static void forget(PyObject *capsule) {
     PyMem_Free(prepared);
 }
 
-/* prepare(parts): the layout as 20 bytes objects; deid/reads/engine.py packs them. */
+/* prepare(parts): the layout as 18 bytes objects; deid/reads/engine.py packs them. */
 static PyObject *prepare(PyObject *self, PyObject *parts) {
     (void)self;
-    if (!PyTuple_Check(parts) || PyTuple_GET_SIZE(parts) != PARTS) return PyErr_Format(PyExc_TypeError, "a tuple of 20");
+    if (!PyTuple_Check(parts) || PyTuple_GET_SIZE(parts) != PARTS) return PyErr_Format(PyExc_TypeError, "a tuple of 18");
     for (int i = 0; i < PARTS; i++)
         if (!PyBytes_Check(PyTuple_GET_ITEM(parts, i))) return PyErr_Format(PyExc_TypeError, "bytes objects");
     if (PyBytes_GET_SIZE(PyTuple_GET_ITEM(parts, 0)) != OPTIONS * 8)

@@ -20,7 +20,7 @@ RECORD_ERRORS: tuple[tuple[str, str], ...] = (
     ("bad_length", "a length does not fit the record"),
     ("bad_name", "the read name is empty, unended or not printable ASCII"),
     ("bad_contig", "a contig number is not in the header"),
-    ("bad_position", "a position lies outside its contig"),
+    ("bad_position", "a position or the end of a read is out of range"),
     ("bad_cigar", "the CIGAR has an unknown operation or another length than the sequence"),
     ("bad_quality", "a quality is over 93, or only some are absent"),
     ("bad_tag", "a tag is cut, of unknown type, stands twice or holds what its kind cannot"),

@@ -1,0 +1,104 @@
+"""CRAM in and CRAM out by way of BAM, through htslib with the reference supplied.
+
+Records pass in batches through files in memory: htslib flushes while it holds the interpreter, so that a pipe could
+wait for ever. CRAM 3 is defined in the CRAM specification. Not here: what becomes of a record.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import BinaryIO
+
+import pysam
+
+from deid import bgzf
+from deid.reads.errors import ReadsError
+from deid.reads.header import take_header, write_header
+from deid.reads.reference import Reference
+
+MAGIC = b"CRAM"
+BATCH = 5000
+
+
+def cram_to_bam(source: BinaryIO, reference: Reference) -> Iterator[bytes]:
+    """Decompressed BAM of a CRAM: its header, then whole records.
+
+    Raises ``ReadsError``: ``reference_missing`` before a read is decoded, ``bad_cram`` with the record.
+    """
+    pysam.set_verbosity(0)
+    count = 0
+    with _with_descriptor(source) as file:
+        try:
+            with pysam.AlignmentFile(file, "rc", reference_filename=str(reference.path), check_sq=False) as reads:
+                head, _ = _encode(reads, [])
+                found = take_header(head)
+                if found is None:
+                    raise ReadsError("bad_cram", "the CRAM header cannot be read")
+                reference.must_have(found[0].contigs)
+                yield head
+                flow = iter(reads)
+                while batch := list(islice(flow, BATCH)):
+                    yield _encode(reads, batch)[1]
+                    count += len(batch)
+        except (OSError, ValueError) as error:
+            raise ReadsError("bad_cram", f"the CRAM cannot be read after record {count}") from error
+
+
+def _encode(reads: pysam.AlignmentFile, batch: list[pysam.AlignedSegment]) -> tuple[bytes, bytes]:
+    """Header and records of a batch as decompressed BAM."""
+    with os.fdopen(os.memfd_create("bam"), "w+b") as sink:
+        with pysam.AlignmentFile(sink, "wb0", template=reads, add_sq_text=False) as written:
+            for read in batch:
+                written.write(read)
+        sink.seek(0)
+        text = b"".join(bgzf.inflate_blocks(group) for group in bgzf.block_groups(bgzf.Incoming(sink)))
+    found = take_header(text)
+    if found is None:
+        raise ReadsError("bad_cram", "the CRAM header cannot be read")
+    return text[: found[1]], text[found[1] :]
+
+
+def _with_descriptor(source: BinaryIO) -> BinaryIO:
+    """The source as a file of its own; one that is only in memory is spooled."""
+    try:
+        descriptor = os.dup(source.fileno())
+    except (OSError, AttributeError):
+        spooled = tempfile.TemporaryFile()  # noqa: SIM115 -- closed by the caller's with
+        while piece := source.read(1 << 20):
+            spooled.write(piece)
+        spooled.seek(0)
+        return spooled
+    return os.fdopen(descriptor, "rb", buffering=0)
+
+
+def bam_to_cram(pieces: Iterable[bytes], reference: Reference) -> Iterator[bytes]:
+    """A CRAM 3.0 of decompressed BAM whose first piece is the header and whose pieces are whole records."""
+    pysam.set_verbosity(0)
+    flow = iter(pieces)
+    head = next(flow)
+    found = take_header(head)
+    if found is None:
+        raise ReadsError("bad_header", "the header to write is not whole")
+    size = int.from_bytes(head[4:8], "little")
+    contigs = reference.with_sums(found[0].contigs)
+    reference.must_have(contigs)
+    header = pysam.AlignmentHeader.from_text(head[8 : 8 + size].decode("ascii"))
+    with tempfile.TemporaryFile() as sink:
+        with pysam.AlignmentFile(sink, "wc", header=header, reference_filename=str(reference.path)) as written:
+            for piece in flow:
+                _pour(write_header(b"", contigs) + piece, written)
+        sink.seek(0)
+        while made := sink.read(1 << 20):
+            yield made
+
+
+def _pour(text: bytes, written: pysam.AlignmentFile) -> None:
+    with os.fdopen(os.memfd_create("bam"), "w+b") as source:
+        source.write(text)
+        source.seek(0)
+        with pysam.AlignmentFile(source, "rb", check_sq=False) as reads:
+            for read in reads:
+                written.write(read)
