@@ -82,7 +82,7 @@ def core_view(
     the file is one person's. ``key``: 16 random bytes, kept by nobody unless names must be linked again. With a mask
     the source is read twice and must be a file. Raises ``ReadsError``.
     """
-    _check(plan, participants, key, options)
+    _check(plan, source, participants, key, options)
     workers = Workers(options.threads)
     try:
         layout, head, chunks = _opened(plan, source, participants, key, options, workers)
@@ -108,7 +108,9 @@ def core_view(
     )
 
 
-def _check(plan: ReadsPlan, participants: Mapping[str, str], key: bytes, options: ReadsOptions) -> None:
+def _check(
+    plan: ReadsPlan, source: BinaryIO, participants: Mapping[str, str], key: bytes, options: ReadsOptions
+) -> None:
     if not participants:
         raise ReadsError("no_participants", "nobody is permitted, so there is nothing to write")
     try:
@@ -117,6 +119,8 @@ def _check(plan: ReadsPlan, participants: Mapping[str, str], key: bytes, options
         raise ReadsError(error.code, str(error)) from None
     if len(key) != KEY or not 1 <= options.level <= 12 or options.threads < 1:
         raise ReadsError("bad_argument", "the key has 16 bytes, level is 1 to 12 and threads at least 1")
+    if plan.mask.starts and not source.seekable():
+        raise ReadsError("needs_file", "a mask needs a source that can be read twice, and a pipe cannot")
     if (plan.substituted or options.form == "cram") and options.reference is None:
         raise ReadsError("no_reference", "this view needs a reference, and none was supplied")
 

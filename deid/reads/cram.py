@@ -15,12 +15,15 @@ from typing import BinaryIO
 import pysam
 
 from deid import bgzf
+from deid.reads.cram_start import cleaned_start
 from deid.reads.errors import ReadsError
 from deid.reads.header import take_header, write_header
 from deid.reads.reference import Reference
 
 MAGIC = b"CRAM"
 BATCH = 5000
+START = 1 << 20
+"""More than htslib adds to a header: half its length again in spare room, and the paths, which are cut out."""
 
 
 def cram_to_bam(source: BinaryIO, reference: Reference) -> Iterator[bytes]:
@@ -91,6 +94,7 @@ def bam_to_cram(pieces: Iterable[bytes], reference: Reference) -> Iterator[bytes
             for piece in flow:
                 _pour(write_header(b"", contigs) + piece, written)
         sink.seek(0)
+        yield cleaned_start(sink.read(2 * len(head) + len(contigs) * len(str(reference.path)) * 2 + START))
         while made := sink.read(1 << 20):
             yield made
 
