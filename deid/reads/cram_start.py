@@ -1,8 +1,8 @@
 """The start of a CRAM file that htslib wrote, without what htslib puts there of this machine.
 
 htslib writes the output's file name into the file definition and the path of the reference into each @SQ (UR), asked or
-not. The name is overwritten with zeros; UR is cut out of the header's text, zeros fill the block so that no length
-changes, and the block's checksum is made anew. CRAM 3.0 specification sections 6 to 8.
+not. The name is overwritten with zeros, and the header's container is written anew: one plain block with the text
+without UR. CRAM 3.0 specification sections 6 to 8.
 """
 
 from __future__ import annotations
@@ -17,30 +17,58 @@ DEFINITION = 26
 NAME = slice(6, 26)
 ADDRESS = re.compile(rb"\tUR:[^\t\n]*")
 CONTAINER_NUMBERS = 4  # reference, start, span, records; then two long numbers, blocks, landmarks
-RAW, FILE_HEADER = 0, 0
+RAW, GZIP = 0, 1
+MAX_TEXT = 1 << 26
 
 
 def cleaned_start(data: bytes) -> bytes:
-    """``data``, the first bytes of a CRAM and at least its whole header container, cleaned; the length is the same.
+    """``data``, the first bytes of a CRAM and at least its whole header container, cleaned.
 
     Raises ``ReadsError`` (``bad_cram``) where the start is not what htslib writes: unknown is never passed on.
     """
     if data[:4] != b"CRAM" or data[4] != 3:
         raise ReadsError("bad_cram", "the CRAM made does not begin as version 3 does")
     at = _container_end(data, DEFINITION)
+    rest = at + struct.unpack_from("<I", data, DEFINITION)[0]
+    if rest > len(data):
+        raise ReadsError("bad_cram", "the CRAM made ends inside its header")
+    text = ADDRESS.sub(b"", _text(data, at))
+    body = struct.pack("<I", len(text)) + text
+    block = _summed(bytes([RAW, 0, 0]) + _itf8(len(body)) * 2 + body)
+    container = _summed(struct.pack("<I", len(block)) + bytes(6) + bytes([1, 1, 0]))
+    return data[:6] + bytes(20) + container + block + data[rest:]
+
+
+def _text(data: bytes, at: int) -> bytes:
+    """The SAM header in the block that begins at ``at``."""
     method, kind = data[at], data[at + 1]
-    start = at
     at = _skip(data, at + 2, 1)
     stored, at = _number(data, at)
-    plain, at = _number(data, at)
-    if (method, kind) != (RAW, FILE_HEADER) or stored != plain or at + stored + 4 > len(data):
-        raise ReadsError("bad_cram", "the header block of the CRAM made is not stored as plain text")
-    size = struct.unpack_from("<I", data, at)[0]
-    text = ADDRESS.sub(b"", data[at + 4 : at + 4 + size])
-    body = (struct.pack("<I", len(text)) + text).ljust(stored, b"\0")
-    block = data[start:at] + body
-    made = data[:6] + bytes(20) + data[DEFINITION:start] + block + struct.pack("<I", zlib.crc32(block))
-    return made + data[len(made) :]
+    _, at = _number(data, at)
+    if kind != 0 or method not in (RAW, GZIP) or at + stored > len(data):
+        raise ReadsError("bad_cram", "the header block of the CRAM made is not one that is understood")
+    body = data[at : at + stored]
+    if method == GZIP:
+        body = zlib.decompressobj(wbits=31).decompress(body, MAX_TEXT)
+    size = struct.unpack_from("<I", body)[0]
+    if size + 4 > len(body):
+        raise ReadsError("bad_cram", "the header of the CRAM made is cut")
+    return body[4 : 4 + size]
+
+
+def _summed(data: bytes) -> bytes:
+    return data + struct.pack("<I", zlib.crc32(data))
+
+
+def _itf8(value: int) -> bytes:
+    """One ITF-8 number of at most 28 bits (section 2.3)."""
+    if value < 1 << 7:
+        return bytes([value])
+    if value < 1 << 14:
+        return (value | 0x8000).to_bytes(2, "big")
+    if value < 1 << 21:
+        return (value | 0xC00000).to_bytes(3, "big")
+    return (value | 0xE0000000).to_bytes(4, "big")
 
 
 def _container_end(data: bytes, at: int) -> int:
