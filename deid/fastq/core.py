@@ -1,8 +1,8 @@
 """FASTQ in, safer FASTQ out: new names, nothing beside them, qualities in few levels; pairs stay pairs.
 
 The promise: of the source only bases, binned qualities and the order of the reads reach the output, which is BGZF
-without a file name or a time. The bases are the person's genome, so this is for the controlled tier. The order of the reads is
-kept, as mates in two files need; it is the machine's order. Not here: file names, which are the caller's.
+without a file name or a time. The bases are the person's genome, so this is for the controlled tier. The order of the
+reads is kept, as mates in two files need; it is the machine's order. Not here: file names, which are the caller's.
 """
 
 from __future__ import annotations
