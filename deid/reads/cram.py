@@ -7,7 +7,6 @@ wait for ever. CRAM 3 is defined in the CRAM specification. Not here: what becom
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import BinaryIO
@@ -69,7 +68,7 @@ def _with_descriptor(source: BinaryIO) -> BinaryIO:
     try:
         descriptor = os.dup(source.fileno())
     except (OSError, AttributeError):
-        spooled = tempfile.TemporaryFile()  # noqa: SIM115 -- closed by the caller's with
+        spooled = os.fdopen(os.memfd_create("cram"), "w+b")
         while piece := source.read(1 << 20):
             spooled.write(piece)
         spooled.seek(0)
@@ -89,7 +88,7 @@ def bam_to_cram(pieces: Iterable[bytes], reference: Reference) -> Iterator[bytes
     contigs = reference.with_sums(found[0].contigs)
     reference.must_have(contigs)
     header = pysam.AlignmentHeader.from_text(head[8 : 8 + size].decode("ascii"))
-    with tempfile.TemporaryFile() as sink:
+    with os.fdopen(os.memfd_create("cram"), "w+b") as sink:
         with pysam.AlignmentFile(sink, "wc", header=header, reference_filename=str(reference.path)) as written:
             for piece in flow:
                 _pour(write_header(b"", contigs) + piece, written)

@@ -16,6 +16,7 @@ import uvicorn
 
 from gateway.bootstrap import SystemClock, make_home, open_env, read_home
 from gateway.cli import custody, research
+from gateway.cli.deid import deid
 from gateway.cli.founding import found_house
 from gateway.cli.leaks import leakcheck
 from gateway.cli.sealing import crypt4gh
@@ -42,6 +43,7 @@ for name, group in (
     ("key", research.key),
     ("release", research.release),
     ("crypt4gh", crypt4gh),
+    ("deid", deid),
 ):
     app.add_typer(group, name=name)
 for verb in (research.login, research.logout, research.catalogue, research.apply, research.files, research.fetch):
