@@ -1,7 +1,8 @@
 """CRAM in and CRAM out by way of BAM, through htslib with the reference supplied.
 
-Records pass in batches through files in memory: htslib flushes while it holds the interpreter, so that a pipe could
-wait for ever. CRAM 3 is defined in the CRAM specification. Not here: what becomes of a record.
+What is read becomes BAM record by record, without a file, since a sandboxed child may write none. What is written
+passes through files in memory: htslib flushes while it holds the interpreter, so that a pipe could wait for ever.
+CRAM 3 is defined in the CRAM specification. Not here: what becomes of a record.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ import pysam
 from deid import bgzf
 from deid.reads.cram_start import cleaned_start
 from deid.reads.errors import ReadsError
-from deid.reads.header import take_header, write_header
+from deid.reads.header import Contig, take_header, write_header
+from deid.reads.segments import to_bam
+from deid.variants.stream import Written
+from deid.reads.records import whole
 from deid.reads.reference import Reference
 
 MAGIC = b"CRAM"
@@ -35,32 +39,18 @@ def cram_to_bam(source: BinaryIO, reference: Reference) -> Iterator[bytes]:
     with _with_descriptor(source) as file:
         try:
             with pysam.AlignmentFile(file, "rc", reference_filename=str(reference.path), check_sq=False) as reads:
-                head, _ = _encode(reads, [])
-                found = take_header(head)
-                if found is None:
-                    raise ReadsError("bad_cram", "the CRAM header cannot be read")
-                reference.must_have(found[0].contigs)
-                yield head
+                contigs = [
+                    Contig(name=name.encode("ascii"), length=length, md5=b"")
+                    for name, length in zip(reads.references, reads.lengths, strict=True)
+                ]
+                reference.must_have(contigs)
+                yield write_header(str(reads.header).encode(), contigs)
                 flow = iter(reads)
                 while batch := list(islice(flow, BATCH)):
-                    yield _encode(reads, batch)[1]
+                    yield b"".join(map(to_bam, batch))
                     count += len(batch)
         except (OSError, ValueError) as error:
             raise ReadsError("bad_cram", f"the CRAM cannot be read after record {count}") from error
-
-
-def _encode(reads: pysam.AlignmentFile, batch: list[pysam.AlignedSegment]) -> tuple[bytes, bytes]:
-    """Header and records of a batch as decompressed BAM."""
-    with os.fdopen(os.memfd_create("bam"), "w+b") as sink:
-        with pysam.AlignmentFile(sink, "wb0", template=reads, add_sq_text=False) as written:
-            for read in batch:
-                written.write(read)
-        sink.seek(0)
-        text = b"".join(bgzf.inflate_blocks(group) for group in bgzf.block_groups(bgzf.Incoming(sink)))
-    found = take_header(text)
-    if found is None:
-        raise ReadsError("bad_cram", "the CRAM header cannot be read")
-    return text[: found[1]], text[found[1] :]
 
 
 def _with_descriptor(source: BinaryIO) -> BinaryIO:
@@ -105,3 +95,25 @@ def _pour(text: bytes, written: pysam.AlignmentFile) -> None:
         with pysam.AlignmentFile(source, "rb", check_sq=False) as reads:
             for read in reads:
                 written.write(read)
+
+
+def convert_bam(source: BinaryIO, sink: BinaryIO, reference: Reference) -> tuple[str, int]:
+    """Our own BAM (never one from outside) as CRAM: digest and size of what is written."""
+    written = Written(sink)
+    for piece in bam_to_cram(_by_records(source), reference):
+        written.write(piece)
+    return written.digest(), written.size
+
+
+def _by_records(source: BinaryIO) -> Iterator[bytes]:
+    """Header, then whole records, of BGZF that this room wrote."""
+    rest, found = b"", None
+    for group in bgzf.block_groups(bgzf.Incoming(source)):
+        rest += bgzf.inflate_blocks(group)
+        if found is None and (found := take_header(rest)):
+            yield rest[: found[1]]
+            rest = rest[found[1] :]
+        if found is not None:
+            end, _ = whole(rest)
+            yield rest[:end]
+            rest = rest[end:]

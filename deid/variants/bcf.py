@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import BinaryIO
 
 import pysam
@@ -16,6 +17,7 @@ import pysam.bcftools
 from deid import bgzf
 from deid.htslib import filtered
 from deid.variants.errors import VariantError
+from deid.variants.stream import Workers, Written, read_text, split_header, whole_lines, write_text
 
 MAGIC = b"BCF\x02"
 BATCH = 256
@@ -69,3 +71,12 @@ def _encode(text: bytes) -> bytes:
         pysam.bcftools.view("--no-version", "-Ou", "-o", *names, catch_stdout=False)
         sink.seek(0)
         return b"".join(bgzf.inflate_blocks(group) for group in bgzf.block_groups(bgzf.Incoming(sink)))
+
+
+def convert_vcf(source: BinaryIO, sink: BinaryIO, *, level: int = 6) -> tuple[str, int]:
+    """Our own bgzip VCF (never one from outside) as BCF: digest and size of what is written."""
+    workers, written = Workers(1), Written(sink)
+    pieces = read_text(source, workers)
+    head, rest = split_header(pieces)
+    write_text(text_to_bcf(chain((head,), whole_lines(rest, pieces))), written, workers, level)
+    return written.digest(), written.size

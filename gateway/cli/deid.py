@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import base64
 import json
+import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, BinaryIO, cast
 
 import typer
 
@@ -39,10 +41,12 @@ def vcf(
     threads: Threads = 1, region: Region = None,
 ) -> None:  # fmt: skip
     """A cohort VCF or BCF; OUT ending in .bcf is BCF. An index is written beside it."""
-    options = {"threads": threads, "region": region, "form": "bcf" if out.suffix == ".bcf" else "vcf"}
-    _run("vcf", source, out, recipe, report, spec={"participants": read_yaml(participants), "options": options})
+    options = {"threads": threads, "region": region}
+    spec = {"participants": read_yaml(participants), "options": options}
     from deid.indexes import index_variants
+    from deid.variants.bcf import convert_vcf
 
+    _run("vcf", source, out, recipe, report, spec=spec, convert=convert_vcf if out.suffix == ".bcf" else None)
     print(index_variants(out))
 
 
@@ -53,13 +57,20 @@ def reads(
     reference: Annotated[Path | None, typer.Option(help="FASTA with .fai beside it; never fetched.")] = None,
 ) -> None:  # fmt: skip
     """A BAM or CRAM; OUT ending in .cram is CRAM. Coordinate-sorted output gets an index."""
-    options = {"threads": threads, "region": region, "form": "cram" if out.suffix == ".cram" else "bam"}
-    spec = {"participants": read_yaml(participants), "key": SystemRandomness().token(16).hex()}
+    spec: dict[str, Any] = {"participants": read_yaml(participants), "key": SystemRandomness().token(16).hex()}
     whole = None if reference is None else reference.resolve()
-    spec["options"] = {**options, "reference": None if whole is None else str(whole)}
-    _run("reads", source, out, recipe, report, spec=spec, folders=() if whole is None else (whole.parent,))
+    spec["options"] = {"threads": threads, "region": region, "reference": None if whole is None else str(whole)}
     from deid.indexes import index_reads
+    from deid.reads import Reference
+    from deid.reads.cram import convert_bam
 
+    convert = None
+    if out.suffix == ".cram":
+        if whole is None:
+            raise BadInput("a CRAM is written against a reference: name it with --reference")
+        convert = partial(convert_bam, reference=Reference(whole))
+    folders = () if whole is None else (whole.parent,)
+    _run("reads", source, out, recipe, report, spec=spec, folders=folders, convert=convert)
     print(index_reads(out))
 
 
@@ -97,22 +108,27 @@ def _run(
     *,
     spec: dict[str, Any],
     folders: tuple[Path, ...] = (),
+    convert: Callable[[BinaryIO, BinaryIO], tuple[str, int]] | None = None,
 ) -> None:
+    """``convert`` makes another format of what the child wrote: our own bytes, which need no child."""
     text, files = _recipe(kind, recipe)
     whole = {**spec, "recipe": text, "files": files}
     sandbox = ProcessSandbox(tasks={"deid.core": TASKS["deid.core"]}, folders=folders)
     began = time.monotonic()
     if "://" in str(source) or not source.is_file():
         raise BadInput(f"{source}: not a file of this machine")
-    with source.open("rb") as given, _Finished(out) as sink:
+    with source.open("rb") as given, _Finished(out) as sink, tempfile.TemporaryFile(dir=out.parent) as own:
         made = sandbox.run_bounded(
             "deid.core",
             whole,
             inputs={"source": given},
-            outputs={"core": cast("Any", sink)},
+            outputs={"core": cast("Any", sink if convert is None else own)},
             limits=Limits(memory_bytes=MEMORY, threads=64),
         )
-    body = {**cast("dict[str, Any]", made), "seconds": round(time.monotonic() - began, 3)}
+        body = {**cast("dict[str, Any]", made), "seconds": round(time.monotonic() - began, 3)}
+        if convert is not None:
+            own.seek(0)
+            body["output"]["digest"], body["output"]["bytes"] = convert(own, cast("BinaryIO", sink))
     report.write_text(json.dumps(body, ensure_ascii=False, indent=2) + "\n", "utf-8")
     print(f"{out}\n{report}")
 
