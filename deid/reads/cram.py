@@ -18,10 +18,10 @@ from deid import bgzf
 from deid.reads.cram_start import cleaned_start
 from deid.reads.errors import ReadsError
 from deid.reads.header import Contig, take_header, write_header
-from deid.reads.segments import to_bam
-from deid.variants.stream import Written
 from deid.reads.records import whole
 from deid.reads.reference import Reference
+from deid.reads.segments import to_bam
+from deid.variants.stream import Written
 
 MAGIC = b"CRAM"
 BATCH = 5000

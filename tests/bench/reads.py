@@ -140,7 +140,9 @@ def row(task: dict[str, object], folder: Path, levels: tuple[int, int], runs: in
 
 def version() -> str:
     """What samtools says it is; a row against one without libdeflate is void."""
-    said = subprocess.run(["samtools", "--version"], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        ["samtools", "--version"], capture_output=True, text=True, errors="replace", check=True
+    ).stdout
     if "libdeflate=yes" not in said:
         raise SystemExit("this samtools does not report libdeflate: its rows would be void")
     return said.split("\n")[0].split()[-1]
