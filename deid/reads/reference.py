@@ -1,29 +1,22 @@
 """The reference sequence, from a FASTA file of this house with its .fai beside it; never fetched from anywhere.
 
 htslib would follow @SQ UR and REF_PATH to files and addresses when a contig is missing from the FASTA. So every contig
-of the header must stand in the FASTA with its length before htslib sees a read, and REF_PATH points nowhere.
+of the header must stand in the FASTA with its length before htslib decodes a read; and the sandbox gives its children a
+REF_PATH that leads nowhere and no network. Not here: that environment.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-
-import pysam
 
 from deid.reads.errors import ReadsError
 from deid.reads.header import Contig
 
 WINDOW = 1 << 20
 KEPT = 4
-
-
-def close_reference_paths() -> None:
-    """Point htslib's own search for references at a folder that is not there (empty means a public server to it)."""
-    os.environ["REF_PATH"] = os.environ["REF_CACHE"] = "/nonexistent/%s"
 
 
 class Reference:
@@ -34,7 +27,8 @@ class Reference:
             raise ReadsError("no_reference", "the reference is not a file of this machine")
         if not Path(f"{path}.fai").is_file():
             raise ReadsError("no_reference", "the reference has no index beside it; make one with samtools faidx")
-        close_reference_paths()
+        import pysam  # a quarter of a second to load: only where there is a reference
+
         self.path = path
         self._file = pysam.FastaFile(str(path))
         self._lengths = dict(zip(self._file.references, self._file.lengths, strict=True))

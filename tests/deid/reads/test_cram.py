@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -89,7 +88,18 @@ def test_a_cram_without_its_reference_is_refused_and_nothing_is_fetched(made, re
     with pytest.raises(ReadsError) as caught:
         made.run(cram, people=people, reference=reference)
     assert caught.value.code == "reference_missing"
-    assert os.environ["REF_PATH"].startswith("/nonexistent")
+
+
+def test_the_address_of_a_reference_in_the_header_is_not_followed(made, tmp_path, reference):
+    """@SQ UR names a file that is there and fits; only the reference supplied counts, and it lacks the contig."""
+    header = {**made.HEADER, "SQ": [{**contig, "UR": str(reference.path)} for contig in made.HEADER["SQ"]]}
+    cram = as_cram(made.bam([{"at": at} for at in range(0, 500, 5)], header), reference, tmp_path)
+    other = tmp_path / "other.fa"
+    other.write_text(">Y\nACGT\n")
+    pysam.faidx(str(other))
+    with pytest.raises(ReadsError) as caught:
+        made.run(cram, reference=Reference(other))
+    assert caught.value.code == "reference_missing"
 
 
 def test_a_reference_of_another_sequence_is_refused(made, tmp_path, reference):
