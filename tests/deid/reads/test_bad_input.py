@@ -238,3 +238,12 @@ def test_the_kernel_reads_no_byte_that_is_not_its_own(raw, tmp_path, repository)
     environment = {**os.environ, "LD_PRELOAD": runtime.stdout.strip(), "ASAN_OPTIONS": "detect_leaks=0"}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "clean", done.stderr[-2000:]
+
+
+def test_inv10_the_spare_half_byte_of_an_odd_sequence_carries_nothing(made, compiled):
+    """Invariant 10."""
+    raw = gzip.decompress(made.bam([{"bases": "ACGTA", "cigar": "5M", "tags": [("RG", "H3.1")]}]))
+    at = raw.index(bytes([0x12, 0x48, 0x10]), first_record(raw)) + 2
+    views = {outcome(bgzip(with_bytes(raw, at, bytes([0x10 | spare]))), compiled) for spare in (0, 1, 9, 15)}
+    assert len(views) == 1
+    assert next(iter(views))[0] == ""
