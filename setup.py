@@ -18,5 +18,15 @@ setup(
             optional=True,
         ),
         Extension("deid.native._measure", sources=["deid/native/measure.c"], extra_compile_args=FLAGS, optional=True),
+        *(
+            Extension(
+                f"deid.native._{kind}",
+                sources=[f"deid/native/{kind}.c"],
+                depends=["deid/native/names.h"],
+                extra_compile_args=FLAGS,
+                optional=True,
+            )
+            for kind in ("reads", "fastq")
+        ),
     ]
 )

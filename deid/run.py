@@ -36,13 +36,9 @@ def core(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
 
         people = spec["participants"]
         return core_table(recipe, source, sink, participants=people, shifts=spec.get("shifts")).report
-    if recipe.kind == "vcf":
-        from deid.variants import core_view, plan_from_steps
+    from deid.sequencing import core_of
 
-        plan = plan_from_steps(recipe.steps, recipe.files)
-        counts = core_view(plan, source, sink, participants=spec["participants"], threads=VCF_THREADS)
-        return variant_report(recipe, asdict(counts))
-    raise _unknown(recipe.kind)
+    return core_of(recipe, spec, source, sink)
 
 
 def copy(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
@@ -98,22 +94,6 @@ def leakcheck(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
     shown = bool(spec.get("show_values", False))
     found = check(inputs["file"], name=spec["name"], source_identifiers=spec["identifiers"], show_values=shown)
     return {"findings": as_json(found)}
-
-
-def variant_report(recipe: Recipe, counts: Mapping[str, Any]) -> dict[str, Any]:
-    """The report of INTERFACES for a VCF view."""
-    return {
-        "recipe": recipe.summary,
-        "input": {"records": counts["records_in"]},
-        "output": {
-            "records": counts["records_out"],
-            "participants": counts["participants"],
-            "digest": counts["digest"],
-            "bytes": counts["bytes"],
-        },
-        "removed": dict(counts["removed"]),
-        "genomic": {"singletons_per_participant_max": counts["singletons_per_participant_max"]},
-    }
 
 
 def _unknown(kind: str) -> DeidError:

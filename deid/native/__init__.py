@@ -1,7 +1,8 @@
 """Compiled kernels, each with a plain-Python twin that writes the same bytes or finds the same things.
 
-They are optional: where the package was installed without a compiler, ``has_variants`` and ``has_measure`` are false
-and the twins are used. A kernel gets bytes and gives bytes; it knows no file, no network, no clock and no key.
+They are optional: where the package was installed without a compiler, ``has_variants`` and its like are
+false and the twins are used.
+A kernel gets bytes and gives bytes; it knows no file, no network, no clock and no key.
 """
 
 from __future__ import annotations
@@ -18,5 +19,17 @@ except ImportError:
     has_measure = False
 else:
     has_measure = True
+try:
+    from deid.native import _reads
+except ImportError:
+    has_reads = False
+else:
+    has_reads = True
+try:
+    from deid.native import _fastq
+except ImportError:
+    has_fastq = False
+else:
+    has_fastq = True
 
-__all__ = ["_measure", "_variants", "has_measure", "has_variants"]
+__all__ = ["_fastq", "_measure", "_reads", "_variants", "has_fastq", "has_measure", "has_reads", "has_variants"]

@@ -13,7 +13,7 @@ enum Fault { /* positions in deid.variants.errors.RECORD_ERRORS */
     OK, CRLF, RAGGED_LINE, UNKNOWN_CONTIG, BAD_POSITION, BAD_IDENTIFIER, BAD_ALLELE, TOO_MANY_ALLELES, BAD_QUALITY,
     UNKNOWN_FILTER, BAD_FORMAT, BAD_INFO, BAD_GENOTYPE, RAGGED_CELL, BAD_VALUE, OUT_OF_MEMORY
 };
-enum Reason { WRITTEN = -1, NO_CARRIER, MASKED, PRIVATE_ALLELE, MINIMUM_ALLELE_COUNT, REASONS };
+enum Reason { WRITTEN = -1, NO_CARRIER, MASKED, PRIVATE_ALLELE, MINIMUM_ALLELE_COUNT, OUTSIDE_REGION, REASONS };
 enum Kind { SEQUENCE, UNSPECIFIED, SYMBOLIC, BREAKEND, NO_ALLELE };
 enum Slot { GT, DP, GQ, AD };
 enum Info { INFO_AC, INFO_AN, INFO_AF, INFO_NS, INFO_DP, INFO_END };
@@ -29,11 +29,12 @@ typedef struct {
     int64_t source_columns, width;
     const int64_t *columns;
     Names contigs, filters, slot_names;
-    Spans mask, panel;
+    Spans mask, panel, region;
     const int64_t *slots, *bins, *info;
     int64_t n_slots, n_info;
     Str format; /* the FORMAT column as written */
     int64_t keep_id, keep_quality, keep_filter, sites_only, mask_except, minimum, rare, rare_except, private_, private_except;
+    int64_t carriers, blocks, in_region; /* fewest carriers; keep reference blocks; write `region` only */
 } Layout;
 
 typedef struct {
@@ -44,7 +45,7 @@ typedef struct {
     int64_t copies[MAX_ALT + 1], carriers[MAX_ALT + 1], last[MAX_ALT + 1];
     int64_t called, samples_called, depth; /* depth is -1 where no depth was written */
     size_t cut;
-    int place[MAX_SLOTS];
+    int place[MAX_SLOTS], block;
     int fixed; /* every cell was proven to be three bytes */
     const char *cells, *end;
 } Record;
@@ -65,7 +66,7 @@ int read_fixed(Work *work, const char *line, const char *end);
 int read_format(Work *work);
 int split_fixed(Record *record, const char *line, const char *end);
 int find_cells(Work *work);
-int carried(Record *record);
+int carried(Record *record, int64_t blocks);
 void set_cut(Record *record);
 int set_span(Record *record);
 int overlaps(const Spans *spans, int64_t contig, int64_t start, int64_t end);

@@ -103,7 +103,7 @@ int count_words(Work *work) {
         int carries = (words[i] & 0xff) == '1' || (words[i] >> 16 & 0xff) == '1';
         r->carriers[1] += carries;
         if (carries) r->last[1] = i + 1;
-        if (r->carriers[1] >= 2) break; /* nobody asks for more than whether it is one */
+        if (r->carriers[1] >= work->plan->carriers) break; /* nobody asks for more than whether it is fewer */
     }
     return OK;
 }

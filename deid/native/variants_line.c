@@ -194,16 +194,23 @@ int find_cells(Work *work) {
     return 1;
 }
 
-/* ALT numbers somebody permitted carries; 0 where none of them says what it is. */
-int carried(Record *r) {
+/* ALT numbers somebody permitted carries; 0 where none of them says what it is. Where `blocks` are kept, a record that
+ * nobody's ALT justifies stays as a block: its "any other allele" is all that is left of ALT. */
+int carried(Record *r, int64_t blocks) {
     int real = 0;
     r->n_alive = 0;
+    r->block = 0;
     for (int number = 1; number <= r->n_alt; number++)
         if (r->copies[number]) {
             r->alive[r->n_alive++] = number;
             real |= r->kind[number - 1] != UNSPECIFIED;
         }
-    return real;
+    if (real || !blocks) return real;
+    r->n_alive = 0;
+    for (int number = 1; number <= r->n_alt; number++)
+        if (r->kind[number - 1] == UNSPECIFIED && r->alt[number - 1].n > 1) r->alive[r->n_alive++] = number;
+    r->block = r->n_alive > 0;
+    return r->block;
 }
 
 void set_cut(Record *r) {
@@ -247,6 +254,7 @@ static int find_info_end(Record *r) {
 }
 
 static int is_symbolic(const Record *r) {
+    if (r->block) return 1;
     for (int i = 0; i < r->n_alive; i++)
         if (r->kind[r->alive[i] - 1] == SYMBOLIC) return 1;
     return 0;

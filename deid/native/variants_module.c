@@ -19,7 +19,7 @@ static int rare(Work *work) {
         memset(hidden, 0, sizeof hidden);
         for (int i = 0; i < r->n_alive; i++) {
             int number = r->alive[i];
-            int is_alone = private_ != KEEP && r->carriers[number] < 2;
+            int is_alone = private_ != KEEP && r->carriers[number] < plan->carriers;
             int is_few = few_ != KEEP && r->copies[number] < plan->minimum;
             alone |= is_alone;
             few |= is_few;
@@ -29,7 +29,7 @@ static int rare(Work *work) {
         int reason = alone ? PRIVATE_ALLELE : MINIMUM_ALLELE_COUNT;
         if ((alone && private_ == DROP) || (few && few_ == DROP)) return reason;
         mask_carriers(work, hidden);
-        if (count_cells(work) || !carried(r)) return reason;
+        if (count_cells(work) || !carried(r, 0)) return reason;
     }
 }
 
@@ -58,7 +58,8 @@ static void put_info_value(Out *out, const Record *r, int64_t key) {
     for (int i = 0; (key == INFO_AC || key == INFO_AF) && i < r->n_alive; i++) {
         if (i) put_char(out, ',');
         if (key == INFO_AC) put_number(out, (uint64_t)r->copies[r->alive[i]]);
-        else put_frequency(out, r->copies[r->alive[i]], r->called);
+        else if (r->called) put_frequency(out, r->copies[r->alive[i]], r->called);
+        else put_char(out, '.');
     }
 }
 
@@ -129,13 +130,15 @@ static int rewrite_line(Work *work, const char *line, const char *end, int *reas
     /* What count_words does not understand may still be a genotype: the general way decides. */
     int is_words = r->fixed && r->n_alt == 1 && r->n_keys == 1 && count_words(work) == OK;
     if (!is_words && (fault = count_cells(work))) return fault;
-    if (!carried(r)) return OK;
+    if (!carried(r, plan->blocks)) return OK;
     if ((fault = set_span(r))) return fault;
+    *reason = OUTSIDE_REGION;
+    if (plan->in_region && !overlaps(&plan->region, r->contig, r->span_start, r->span_end)) return OK;
     *reason = MASKED;
     if (overlaps(&plan->mask, r->contig, r->span_start, r->span_end) &&
         !(plan->mask_except && contains(&plan->panel, r->contig, r->span_start, r->span_end)))
         return OK;
-    *reason = rare(work);
+    *reason = r->block ? WRITTEN : rare(work);
     return *reason == WRITTEN ? write_record(work, is_words) : OK;
 }
 
@@ -196,7 +199,7 @@ static void reorder_chunk(Work *work, const char *p, const char *end, Done *done
 
 /* ---- Python ---- */
 
-enum { PARTS = 18, OPTIONS = 11 };
+enum { PARTS = 21, OPTIONS = 14 };
 typedef struct { PyObject *parts; Layout plan; } Prepared;
 
 static const int64_t *numbers(PyObject *parts, int i, int64_t *count) {
@@ -217,16 +220,18 @@ static void fill_layout(Layout *plan, PyObject *parts) {
     plan->keep_id = o[1], plan->keep_quality = o[2], plan->keep_filter = o[3], plan->sites_only = o[4];
     plan->mask_except = o[5], plan->minimum = o[6], plan->rare = o[7], plan->rare_except = o[8];
     plan->private_ = o[9], plan->private_except = o[10];
+    plan->carriers = o[11], plan->blocks = o[12], plan->in_region = o[13];
     plan->columns = numbers(parts, 1, &plan->width);
     plan->contigs = names_at(parts, 2);
     plan->filters = names_at(parts, 4);
     plan->slot_names = names_at(parts, 6);
     plan->mask = (Spans){numbers(parts, 8, NULL), numbers(parts, 9, NULL), numbers(parts, 10, NULL)};
     plan->panel = (Spans){numbers(parts, 11, NULL), numbers(parts, 12, NULL), numbers(parts, 13, NULL)};
-    plan->slots = numbers(parts, 14, &plan->n_slots);
-    plan->bins = numbers(parts, 15, NULL);
-    plan->info = numbers(parts, 16, &plan->n_info);
-    PyObject *format = PyTuple_GET_ITEM(parts, 17);
+    plan->region = (Spans){numbers(parts, 14, NULL), numbers(parts, 15, NULL), numbers(parts, 16, NULL)};
+    plan->slots = numbers(parts, 17, &plan->n_slots);
+    plan->bins = numbers(parts, 18, NULL);
+    plan->info = numbers(parts, 19, &plan->n_info);
+    PyObject *format = PyTuple_GET_ITEM(parts, 20);
     plan->format = (Str){PyBytes_AS_STRING(format), (size_t)PyBytes_GET_SIZE(format)};
 }
 
@@ -249,14 +254,14 @@ static void forget(PyObject *capsule) {
     PyMem_Free(prepared);
 }
 
-/* prepare(parts): the layout as 18 bytes objects of native 64-bit numbers and names; see deid/native/__init__.py. */
+/* prepare(parts): the layout as 21 bytes objects of native 64-bit numbers and names; see deid/native/__init__.py. */
 static PyObject *prepare(PyObject *self, PyObject *parts) {
     (void)self;
-    if (!PyTuple_Check(parts) || PyTuple_GET_SIZE(parts) != PARTS) return PyErr_Format(PyExc_TypeError, "a tuple of 18");
+    if (!PyTuple_Check(parts) || PyTuple_GET_SIZE(parts) != PARTS) return PyErr_Format(PyExc_TypeError, "a tuple of 21");
     for (int i = 0; i < PARTS; i++)
         if (!PyBytes_Check(PyTuple_GET_ITEM(parts, i))) return PyErr_Format(PyExc_TypeError, "bytes objects");
     if (PyBytes_GET_SIZE(PyTuple_GET_ITEM(parts, 0)) != OPTIONS * 8 ||
-        PyBytes_GET_SIZE(PyTuple_GET_ITEM(parts, 14)) != PyBytes_GET_SIZE(PyTuple_GET_ITEM(parts, 15)))
+        PyBytes_GET_SIZE(PyTuple_GET_ITEM(parts, 17)) != PyBytes_GET_SIZE(PyTuple_GET_ITEM(parts, 18)))
         return PyErr_Format(PyExc_ValueError, "the options have the wrong size");
     Prepared *prepared = PyMem_Malloc(sizeof *prepared);
     if (!prepared) return PyErr_NoMemory();
@@ -287,10 +292,10 @@ static PyObject *run(PyObject *capsule, PyObject *chunk, Py_buffer *missing, Py_
         reorder_chunk(work, p, end, &done);
     }
     Py_END_ALLOW_THREADS
-    PyObject *result = Py_BuildValue("(y#LL(LLLL)iL)", work->out.p ? work->out.p : "", (Py_ssize_t)work->out.n,
+    PyObject *result = Py_BuildValue("(y#LL(LLLLL)iL)", work->out.p ? work->out.p : "", (Py_ssize_t)work->out.n,
                                      (long long)done.lines, (long long)done.written, (long long)done.removed[0],
                                      (long long)done.removed[1], (long long)done.removed[2],
-                                     (long long)done.removed[3], done.fault, (long long)done.lines);
+                                     (long long)done.removed[3], (long long)done.removed[4], done.fault, (long long)done.lines);
     close_work(work);
     PyMem_RawFree(work);
     return result;

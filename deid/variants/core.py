@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from deid.variants.engine import rewriter
 from deid.variants.errors import RECORD_ERRORS, VariantError
@@ -23,7 +23,8 @@ from deid.variants.header import SourceHeader, check_names, parse_header, write_
 from deid.variants.layout import REASONS, Counts, Layout, Rewritten, layout_of, no_counts
 from deid.variants.plan import VariantPlan
 from deid.variants.recipient import CopyCounts, copy_view
-from deid.variants.stream import Workers, Written, read_text, split_header, whole_lines, write_text
+from deid.variants.regions import parse_regions
+from deid.variants.stream import Workers, Written, in_form, read_text, split_header, whole_lines, write_text
 
 __all__ = ["CopyCounts", "VariantCounts", "copy_view", "core_view"]
 
@@ -74,11 +75,14 @@ def core_view(
     level: int = 6,
     threads: int = 1,
     compiled: bool | None = None,
+    region: str | None = None,
+    form: Literal["vcf", "bcf"] = "vcf",
 ) -> VariantCounts:
-    """Write the core view of ``source`` (VCF: bgzip, gzip or plain; a pipe will do) as bgzip VCF to ``sink``.
+    """Write the core view of ``source`` (VCF or BCF; a pipe will do) to ``sink`` as bgzip VCF or BCF.
 
     ``participants`` maps each permitted source column to its internal code; no other column leaves. Columns are ordered
-    by code. ``level`` is libdeflate's. ``compiled`` None uses the kernel where it is installed; the bytes are the same.
+    by code. ``region`` (``1:1,000-2,000``, several by spaces) writes only records that touch it, rewritten as ever.
+    ``level`` is libdeflate's. ``compiled`` None uses the kernel where it is installed; the bytes are the same.
     Raises ``VariantError`` with a stable code and, where it has one, the line or the byte offset.
     """
     check_names(participants.values(), what="internal codes")
@@ -89,16 +93,26 @@ def core_view(
         pieces = read_text(source, workers)
         header_text, rest = split_header(pieces)
         header = parse_header(header_text)
-        layout = layout_of(plan, header, _columns(header, participants))
+        layout = _layout(plan, header, participants, region)
         width = len(layout.columns)
         tally = _Tally(missing=no_counts(width), singletons=no_counts(width))
         done = workers.over(rewriter(layout, compiled=compiled), whole_lines(rest, pieces))
         written = Written(sink)
         names = sorted(participants.values())
-        write_text(_texts(write_header(plan, header, names), header, done, tally), written, workers, level)
+        texts = _texts(write_header(plan, header, names), header, done, tally)
+        write_text(in_form(texts, form), written, workers, level)
     finally:
         workers.close()
     return _counts(layout, tally, written)
+
+
+def _layout(plan: VariantPlan, header: SourceHeader, participants: Mapping[str, str], region: str | None) -> Layout:
+    columns = _columns(header, participants)
+    if plan.keep_blocks and len(columns) != len(header.samples):
+        # Where a block begins and ends was chosen by looking at everyone in the file.
+        raise VariantError("blocks_of_others", "reference blocks are kept only where all in the file are permitted")
+    wanted = None if region is None else parse_regions(region, {name for name, _ in header.contigs})
+    return layout_of(plan, header, columns, wanted)
 
 
 def _columns(header: SourceHeader, participants: Mapping[str, str]) -> list[int]:

@@ -104,6 +104,9 @@ def _packed(layout: Layout) -> tuple[bytes, ...]:
         plan.rare_except,
         RARITY[plan.private],
         plan.private_except,
+        plan.carriers,
+        plan.keep_blocks,
+        layout.region is not None,
     )
     return (
         _numbers(options),
@@ -113,6 +116,7 @@ def _packed(layout: Layout) -> tuple[bytes, ...]:
         *_names([key.encode() for key in layout.format]),
         *_spans(plan.mask, layout.contig_order),
         *_spans(plan.panel, layout.contig_order),
+        *_spans(layout.region or Regions(), layout.contig_order),
         _numbers([FORMAT_KEYS.index(key) for key in layout.format]),
         _numbers([plan.bins.get(key, 1) for key in layout.format]),
         _numbers([INFO_KEYS.index(key) for key in layout.info]),

@@ -101,7 +101,9 @@ def _parse(text: bytes, alts: int) -> Genotype | None:
 
 
 def allele_frequency(copies: int, called: int) -> str:
-    """AC / AN as a VCF Float, which has 32 bits (VCF 4.3 section 1.3), in six significant digits."""
+    """AC / AN as a VCF Float, which has 32 bits (VCF 4.3 section 1.3), in six significant digits; ``.`` of nothing."""
+    if called == 0:
+        return "."
     (value,) = struct.unpack("<f", struct.pack("<f", copies / called))
     return f"{value:.6g}"
 

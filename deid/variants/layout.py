@@ -12,12 +12,13 @@ from typing import TypeAlias
 
 from deid.variants.header import SourceHeader, format_kept, info_kept
 from deid.variants.plan import VariantPlan
+from deid.variants.regions import Regions
 
 Counts: TypeAlias = "array[int]"
 """Signed 64-bit counts, one per output column (numpy would cost a short task more to load than to use)."""
 
-REASONS = ("no_carrier", "masked", "private_allele", "minimum_allele_count")
-"""Why a record does not leave: no permitted carrier; touches the mask; too few carriers; too few copies."""
+REASONS = ("no_carrier", "masked", "private_allele", "minimum_allele_count", "outside_region")
+"""Why a record does not leave: no permitted carrier; mask; too few carriers; too few copies; not asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,7 @@ class Layout:
     contigs: frozenset[bytes]
     contig_order: tuple[bytes, ...]
     filters: frozenset[bytes]
+    region: Regions | None
     format: tuple[str, ...]
     info: tuple[str, ...]
 
@@ -46,7 +48,7 @@ class Rewritten:
     text: bytes
     records_in: int
     records_out: int
-    removed: tuple[int, int, int, int]
+    removed: tuple[int, ...]
     missing: Counts = field(repr=False)
     singletons: Counts = field(repr=False)
     fault: int
@@ -58,8 +60,8 @@ def no_counts(width: int) -> Counts:
     return array("q", bytes(8 * width))
 
 
-def layout_of(plan: VariantPlan, source: SourceHeader, columns: Sequence[int]) -> Layout:
-    """The layout for the source columns ``columns``, in output order."""
+def layout_of(plan: VariantPlan, source: SourceHeader, columns: Sequence[int], region: Regions | None = None) -> Layout:
+    """The layout for the source columns ``columns``, in output order; ``region`` None is the whole file."""
     return Layout(
         plan=plan,
         columns=tuple(columns),
@@ -67,6 +69,7 @@ def layout_of(plan: VariantPlan, source: SourceHeader, columns: Sequence[int]) -
         contigs=frozenset(name for name, _ in source.contigs),
         contig_order=tuple(name for name, _ in source.contigs),
         filters=frozenset({*source.filters, b"PASS"}),
+        region=region,
         format=format_kept(plan, source),
         info=info_kept(plan, source),
     )

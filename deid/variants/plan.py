@@ -28,7 +28,8 @@ class VariantPlan:
     """What is kept of a cohort VCF.
 
     ``bins`` are widths: a value is written as the lower edge of its bin. ``panel`` exempts spans that lie wholly in it
-    from the mask, the allele count or both, as the ``*_except`` flags say. ``minimum`` is in allele copies.
+    from the mask, the allele count or both, as the ``*_except`` flags say. ``minimum`` is in allele copies,
+    ``carriers`` in people. ``keep_blocks`` keeps the reference blocks of a gVCF.
     """
 
     header: tuple[str, ...] = HEADER_SECTIONS
@@ -47,6 +48,8 @@ class VariantPlan:
     rare_except: bool = False
     private: Rarity = "keep"
     private_except: bool = False
+    carriers: int = 2
+    keep_blocks: bool = False
 
 
 Files = Mapping[str, bytes]
@@ -205,8 +208,15 @@ def _minimum_allele_count(plan: VariantPlan, options: Options, _: Files) -> Vari
 
 
 def _private_alleles(plan: VariantPlan, options: Options, _: Files) -> VariantPlan:
-    options.only("action", "except")
-    return replace(plan, private=options.action(), private_except=options.exemption())
+    """``carriers``: fewer people than this make an allele private (2 where it is not said: one person's alone)."""
+    options.only("action", "except", "carriers")
+    fewest = options.whole("carriers", 2, 1_000_000_000) if "carriers" in options.values else 2
+    return replace(plan, private=options.action(), private_except=options.exemption(), carriers=fewest)
+
+
+def _reference_blocks(plan: VariantPlan, options: Options, _: Files) -> VariantPlan:
+    options.only("keep")
+    return replace(plan, keep_blocks=options.flag("keep"))
 
 
 STEPS: Mapping[str, Callable[[VariantPlan, Options, Files], VariantPlan]] = {
@@ -221,4 +231,5 @@ STEPS: Mapping[str, Callable[[VariantPlan, Options, Files], VariantPlan]] = {
     "mask": _mask,
     "minimum-allele-count": _minimum_allele_count,
     "private-alleles": _private_alleles,
+    "reference-blocks": _reference_blocks,
 }

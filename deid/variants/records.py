@@ -42,6 +42,7 @@ class Record:
     alts: list[bytes]
     kinds: list[Kind]
     alive: list[int] = field(default_factory=list)
+    block: bool = False
 
 
 def rewrite(layout: Layout, chunk: bytes) -> Rewritten:
@@ -51,7 +52,7 @@ def rewrite(layout: Layout, chunk: bytes) -> Rewritten:
         text=b"",
         records_in=0,
         records_out=0,
-        removed=(0, 0, 0, 0),
+        removed=(0,) * len(REASONS),
         missing=no_counts(width),
         singletons=no_counts(width),
         fault=0,
@@ -72,7 +73,7 @@ def rewrite(layout: Layout, chunk: bytes) -> Rewritten:
             written.append(outcome)
     done.text = b"".join(written)
     done.records_in, done.records_out = done.line, len(written)
-    done.removed = (removed[REASONS[0]], removed[REASONS[1]], removed[REASONS[2]], removed[REASONS[3]])
+    done.removed = tuple(removed[reason] for reason in REASONS)
     return done
 
 
@@ -86,7 +87,8 @@ def _record(layout: Layout, line: bytes, tally: Rewritten) -> bytes | str:
     cells = read_cells(record.fields, layout.columns, len(record.alts))
     if cells is None:
         raise Fault("bad_genotype")
-    reason = _carried(record, cells) or _masked(layout.plan, record) or _rare(layout.plan, record, cells)
+    reason = _carried(record, cells, blocks=layout.plan.keep_blocks) or _outside(layout, record)
+    reason = reason or _masked(layout.plan, record) or _rare(layout.plan, record, cells)
     if reason:
         return reason
     return _write(layout, record, cells, slots, len(keys), tally)
@@ -135,20 +137,34 @@ def _slots(layout: Layout, keys: list[bytes]) -> list[int]:
     return [keys.index(key) if key in keys else -1 for key in wanted]
 
 
-def _carried(record: Record, cells: Cells) -> str | None:
-    record.alive = [number for number in range(1, len(record.alts) + 1) if cells.copies[number]]
-    if not any(record.kinds[number - 1] != Kind.UNSPECIFIED for number in record.alive):
-        return "no_carrier"
-    return None
+def _carried(record: Record, cells: Cells, *, blocks: bool = False) -> str | None:
+    """Find the ALTs somebody permitted carries; a record that none of them justifies stays only as a kept block."""
+    numbers = range(1, len(record.alts) + 1)
+    record.alive = [number for number in numbers if cells.copies[number]]
+    if any(record.kinds[number - 1] != Kind.UNSPECIFIED for number in record.alive):
+        return None
+    anything = [n for n in numbers if record.kinds[n - 1] == Kind.UNSPECIFIED and record.alts[n - 1] != b"*"]
+    record.alive, record.block = (anything, bool(anything)) if blocks else ([], False)
+    return None if record.block else "no_carrier"
+
+
+def _outside(layout: Layout, record: Record) -> str | None:
+    within = layout.region is None or layout.region.overlaps(record.fields[0], *_span(record))
+    return None if within else "outside_region"
 
 
 def _span(record: Record) -> tuple[int, int]:
     """The bases the carried alleles touch, as BED counts them; a symbolic allele reaches to INFO END."""
     start = max(record.position - 1, 0)
     end = start + len(record.fields[3]) - _cut(record)
-    if any(record.kinds[number - 1] == Kind.SYMBOLIC for number in record.alive):
+    if _reaches(record):
         end = max(end, _info_end(record) or 0)
     return start, end
+
+
+def _reaches(record: Record) -> bool:
+    """Whether INFO END says how far the record goes."""
+    return record.block or any(record.kinds[number - 1] == Kind.SYMBOLIC for number in record.alive)
 
 
 def _info_end(record: Record) -> int | None:
@@ -174,11 +190,13 @@ def _masked(plan: VariantPlan, record: Record) -> str | None:
 
 def _rare(plan: VariantPlan, record: Record, cells: Cells) -> str | None:
     """Drop the record or mask the carriers of rare alleles, counting anew after each round, until no ALT is rare."""
+    if record.block:
+        return None
     exempt = plan.panel.contains(record.fields[0], *_span(record))
     private = "keep" if exempt and plan.private_except else plan.private
     rare = "keep" if exempt and plan.rare_except else plan.rare
     while True:
-        alone = {n for n in record.alive if private != "keep" and cells.carriers[n] < 2}
+        alone = {n for n in record.alive if private != "keep" and cells.carriers[n] < plan.carriers}
         few = {n for n in record.alive if rare != "keep" and cells.copies[n] < plan.minimum}
         if not alone and not few:
             return None
@@ -235,8 +253,7 @@ def _info(layout: Layout, record: Record, cells: Cells, order: list[int], depth:
         "DP": None if depth is None else str(depth),
     }
     if "END" in layout.info:
-        symbolic = any(record.kinds[number - 1] == Kind.SYMBOLIC for number in order)
-        end = _info_end(record) if symbolic else None
+        end = _info_end(record) if _reaches(record) else None
         values["END"] = None if end is None else str(end)
     return ";".join(f"{key}={values[key]}" for key in layout.info if values[key] is not None).encode() or b"."
 

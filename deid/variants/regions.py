@@ -5,11 +5,14 @@ Coordinates are BED's own: 0-based, half-open (UCSC BED; GA4GH BED v1 section 1.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from deid.variants.errors import VariantError
+
+LAST_BASE = (1 << 31) - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +47,44 @@ def parse_bed(text: bytes, *, name: str) -> Regions:
             continue
         contig, start, end = _interval(line, name, number)
         found.setdefault(contig, []).append((start, end))
+    return _regions(found)
+
+
+REGION = re.compile(r"(.+?)(?::([0-9,]{1,14})(-([0-9,]{1,14})?)?)?\Z")
+
+
+def parse_regions(text: str, contigs: Collection[bytes]) -> Regions:
+    """What ``CONTIG``, ``CONTIG:BASE``, ``CONTIG:FIRST-`` or ``CONTIG:FIRST-LAST`` stands for; several by spaces.
+
+    Counted as people do: from 1, the last base included, commas allowed. ``CONTIG:BASE`` is that one base, as bcftools
+    reads it (samtools reads on to the end of the contig): of two readings the one that gives less.
+    Raises ``VariantError`` (``bad_region``).
+    """
+    found: dict[bytes, list[tuple[int, int]]] = {}
+    for part in text.split():
+        if part.encode() in contigs:  # a contig's own name may hold a colon
+            found.setdefault(part.encode(), []).append((0, LAST_BASE))
+            continue
+        name, first, last = _range(part)
+        if name not in contigs or not 1 <= first <= last:
+            raise VariantError("bad_region", "a region is CONTIG, CONTIG:BASE or CONTIG:FIRST-LAST on a known contig")
+        found.setdefault(name, []).append((first - 1, last))
+    if not found:
+        raise VariantError("bad_region", "no region is named")
+    return _regions(found)
+
+
+def _range(part: str) -> tuple[bytes, int, int]:
+    match = REGION.match(part)
+    if match is None:
+        return b"", 1, 1
+    numbers = [text.replace(",", "") for text in (match[2] or "1", match[4] or "")]
+    first = int(numbers[0] or 0)
+    is_open = match[2] is None or (match[3] is not None and not numbers[1])
+    return match[1].encode(), first, LAST_BASE if is_open else int(numbers[1] or first)
+
+
+def _regions(found: Mapping[bytes, list[tuple[int, int]]]) -> Regions:
     merged = {contig: _merge(sorted(spans)) for contig, spans in found.items()}
     return Regions(
         starts={contig: tuple(start for start, _ in spans) for contig, spans in merged.items()},

@@ -10,7 +10,8 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import BinaryIO, TypeVar
+from itertools import chain
+from typing import BinaryIO, Literal, TypeVar
 
 from deid import bgzf
 from deid.variants.errors import VariantError
@@ -50,9 +51,9 @@ class Workers:
 
 
 def read_text(source: BinaryIO, workers: Workers) -> Iterator[bytes]:
-    """The decompressed text of a bgzip, gzip or plain VCF, in pieces.
+    """The decompressed text of a bgzip, gzip or plain VCF, or that of a BCF, in pieces.
 
-    Raises ``VariantError``: ``not_vcf``, ``bcf``, or what ``deid.bgzf`` finds, with the byte offset.
+    Raises ``VariantError``: ``not_vcf``, ``bad_bcf``, or what ``deid.bgzf`` finds, with the byte offset.
     """
     incoming = bgzf.Incoming(source)
     start = incoming.peek(18)
@@ -60,7 +61,10 @@ def read_text(source: BinaryIO, workers: Workers) -> Iterator[bytes]:
         pieces = _pieces(incoming, start, workers)
         first = next(pieces, b"")
         if first.startswith(b"BCF\x02"):
-            raise VariantError("bcf", "the file is BCF; convert it to VCF first")
+            from deid.variants.bcf import bcf_to_text  # htslib costs a quarter of a second to load: only when asked for
+
+            yield from bcf_to_text(chain((first,), pieces))
+            return
         if not first.startswith(b"##fileformat=VCF"):
             raise VariantError("not_vcf", "the file does not begin with ##fileformat=VCF")
         yield first
@@ -131,6 +135,15 @@ class Written:
     def digest(self) -> str:
         """``sha256:`` and hexadecimal digits."""
         return f"sha256:{self._hash.hexdigest()}"
+
+
+def in_form(texts: Iterable[bytes], form: Literal["vcf", "bcf"]) -> Iterable[bytes]:
+    """The text as it is, or as uncompressed BCF."""
+    if form == "vcf":
+        return texts
+    from deid.variants.bcf import text_to_bcf
+
+    return text_to_bcf(texts)
 
 
 def write_text(texts: Iterable[bytes], sink: Written, workers: Workers, level: int) -> None:

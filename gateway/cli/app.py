@@ -16,6 +16,7 @@ import uvicorn
 
 from gateway.bootstrap import make_home, open_env, read_home
 from gateway.cli import custody, receipts, reports, research
+from gateway.cli.deid import deid
 from gateway.cli.founding import found_house
 from gateway.cli.law import policy
 from gateway.cli.leaks import leakcheck
@@ -44,6 +45,7 @@ for name, group in (
     ("key", research.key),
     ("release", research.release),
     ("crypt4gh", crypt4gh),
+    ("deid", deid),
 ):
     app.add_typer(group, name=name)
 for verb in (research.login, research.logout, research.catalogue, research.apply, research.files, research.fetch):

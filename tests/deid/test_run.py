@@ -108,7 +108,7 @@ def test_names_that_would_collide_or_need_quoting_never_reach_a_copy() -> None:
     assert caught.value.code == "names_collide"
 
 
-@pytest.mark.parametrize("task", [core, assess])
+@pytest.mark.parametrize("task", [assess])
 def test_a_kind_that_is_not_built_is_refused_by_name(task: Any) -> None:
     spec = {"recipe": "recipe: r\nversion: 1\nkind: reads\ntier: enclave\nsteps: []\n", "files": {}, "participants": {}}
     with pytest.raises(DeidError, match="reads") as caught:

@@ -141,8 +141,8 @@ def test_what_is_no_vcf_is_refused(made, source):
     assert refusal(made, source).code in {"not_vcf", "truncated"}
 
 
-def test_bcf_is_refused_by_name(made):
-    assert refusal(made, made.bgzip(b"BCF\x02\x02" + bytes(100))).code == "bcf"
+def test_bcf_that_holds_nothing_is_refused(made):
+    assert refusal(made, made.bgzip(b"BCF\x02\x02" + bytes(100))).code == "bad_bcf"
 
 
 BAD_HEADERS = {

@@ -14,6 +14,7 @@ from deid.variants import VariantError, core_view, plan_from_steps
 from deid.variants.engine import rewriter
 from deid.variants.header import parse_header
 from deid.variants.layout import layout_of
+from deid.variants.regions import parse_regions
 
 PEOPLE = [f"P{index}" for index in range(5)]
 COLUMNS = (3, 0, 4)
@@ -45,9 +46,11 @@ STEP_CHOICES = {
     "bin": {"DP": 3, "GQ": 7},
     "sites-only": {},
     "mask": {"bed": "m"},
-    "private-alleles": {"action": "mask", "except": "approved-panel"},
+    "private-alleles": {"action": "mask", "except": "approved-panel", "carriers": 3},
+    "reference-blocks": {"keep": True},
     "minimum-allele-count": {"count": 2, "action": "mask", "except": "approved-panel"},
 }
+REGION = parse_regions("1:10-35 X:20", {b"1", b"X"})
 FILES = {"m": b"1\t20\t40\n", "approved-panel": b"1\t10\t30\nX\t0\t9\n"}
 
 
@@ -116,7 +119,8 @@ def lines(draw: st.DrawFn) -> bytes:
 def both(made, plan, chunk: bytes):
     """What each engine makes of the chunk."""
     header = parse_header(made.vcf([], PEOPLE))
-    layout = layout_of(plan, header, COLUMNS)
+    region = REGION if len(chunk) % 3 == 0 else None
+    layout = layout_of(plan, header, COLUMNS, region)
     return [rewriter(layout, compiled=compiled)(chunk) for compiled in (True, False)]
 
 
@@ -195,11 +199,11 @@ def test_the_kernel_is_built_where_there_is_a_compiler():
 
 @pytest.mark.skipif(not native.has_variants, reason="no compiler")
 def test_a_layout_that_does_not_hold_together_is_refused(made):
-    good = (b"", b"")
+    good = (b"", b"", b"")
     with pytest.raises(TypeError):
         native._variants.prepare((1, 2))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="size"):
-        native._variants.prepare(good * 9)
+        native._variants.prepare(good * 7)
 
 
 @pytest.mark.skipif(not native.has_variants, reason="no compiler")

@@ -1,0 +1,166 @@
+"""FASTQ in, safer FASTQ out: new names, nothing beside them, qualities in few levels; pairs stay pairs.
+
+The promise: of the source only bases, binned qualities and the order of the reads reach the output, which is BGZF
+without a file name or a time. The bases are the person's genome, so this is for the controlled tier. The order of the
+reads is kept, as mates in two files need; it is the machine's order. Not here: file names, which are the caller's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
+from typing import BinaryIO
+
+from deid import bgzf, native
+from deid.fastq import records
+from deid.fastq.errors import RECORD_ERRORS, FastqError
+from deid.fastq.records import BASES, Rewritten, quality_line_table
+from deid.reads.plan import QUALITIES
+from deid.variants.stream import Workers, Written, write_text
+
+MAX_RECORD = 1 << 26
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FastqPlan:
+    """How qualities are written: ``keep``, ``bins-8``, ``bins-4`` or ``drop`` (one constant)."""
+
+    quality: str = "bins-4"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FastqOptions:
+    """How a file is made, apart from what it holds. ``level`` is libdeflate's."""
+
+    level: int = 6
+    threads: int = 1
+    compiled: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FastqCounts:
+    """What was done. ``names`` is a digest of the new names in order: equal for the two files of sound pairs."""
+
+    records: int
+    digest: str
+    bytes: int
+    names: str = field(repr=False)
+
+
+STANDARD = FastqOptions()
+
+
+def plan_from_steps(steps: Sequence[Mapping[str, object]]) -> FastqPlan:
+    """The plan of a recipe's ``steps``: only ``quality: {as: ...}`` is known. Raises ``FastqError`` (``bad_step``)."""
+    plan = FastqPlan()
+    for number, step in enumerate(steps, start=1):
+        options = step.get("quality") if isinstance(step, Mapping) and len(step) == 1 else None
+        if number > 1 or not isinstance(options, Mapping) or set(options) != {"as"} or options["as"] not in QUALITIES:
+            raise FastqError(
+                "bad_step", f"step {number}: the one step known is quality: as one of {', '.join(QUALITIES)}"
+            )
+        plan = FastqPlan(quality=str(options["as"]))
+    return plan
+
+
+def core_view(
+    plan: FastqPlan, source: BinaryIO, sink: BinaryIO, *, key: bytes, options: FastqOptions = STANDARD
+) -> FastqCounts:
+    """Write one file (gzip, bgzip or plain; a pipe will do) as BGZF. ``key``: 16 bytes, the same for both of a pair.
+
+    Raises ``FastqError`` with the line or the byte; the owner throws away what the sink has received.
+    """
+    if len(key) != 16 or not 1 <= options.level <= 12 or options.threads < 1:
+        raise FastqError("bad_argument", "the key has 16 bytes, level is 1 to 12 and threads at least 1")
+    workers, written, tally = Workers(options.threads), Written(sink), _Tally()
+    try:
+        done = workers.over(_rewriter(plan, key, options.compiled), _chunks(_pieces(source, workers)))
+        write_text(_texts(done, tally), written, workers, options.level)
+    except bgzf.ContainerError as error:
+        raise FastqError(error.code, str(error)) from error
+    finally:
+        workers.close()
+    return FastqCounts(
+        records=tally.records, digest=written.digest(), bytes=written.size, names=tally.names.hexdigest()
+    )
+
+
+def core_pair(
+    plan: FastqPlan,
+    sources: tuple[BinaryIO, BinaryIO],
+    sinks: tuple[BinaryIO, BinaryIO],
+    *,
+    key: bytes,
+    options: FastqOptions = STANDARD,
+) -> tuple[FastqCounts, FastqCounts]:
+    """Both files of a pair; raises ``FastqError`` (``pairs_differ``) unless their names are the same in order."""
+    first = core_view(plan, sources[0], sinks[0], key=key, options=options)
+    second = core_view(plan, sources[1], sinks[1], key=key, options=options)
+    if (first.names, first.records) != (second.names, second.records):
+        raise FastqError("pairs_differ", "the two files do not hold the same reads in the same order")
+    return first, second
+
+
+class _Tally:
+    """What has been written so far."""
+
+    def __init__(self) -> None:
+        self.records = 0
+        self.names = hashlib.blake2b(digest_size=32)
+
+
+def _rewriter(plan: FastqPlan, key: bytes, compiled: bool | None) -> Callable[[bytes], Rewritten]:
+    quality = quality_line_table(plan.quality)
+    if compiled and not native.has_fastq:
+        raise FastqError("no_kernel", "the compiled kernel was asked for and is not installed")
+    if not (native.has_fastq if compiled is None else compiled):
+        return partial(records.rewrite, key, quality)
+
+    def rewrite(chunk: bytes) -> Rewritten:
+        text, names, count, fault = native._fastq.rewrite(key, BASES, quality, chunk)
+        return Rewritten(text=text, names=names, records=count, fault=fault)
+
+    return rewrite
+
+
+def _pieces(source: BinaryIO, workers: Workers) -> Iterator[bytes]:
+    incoming = bgzf.Incoming(source)
+    start = incoming.peek(18)
+    if bgzf.is_bgzf(start):
+        return workers.over(bgzf.inflate_blocks, bgzf.block_groups(incoming))
+    if bgzf.is_gzip(start):
+        return bgzf.gzip_groups(incoming)
+    if start and start[:1] != b"@":
+        raise FastqError("not_fastq", "the file is neither gzip nor FASTQ")
+    return bgzf.plain_groups(incoming)
+
+
+def _chunks(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Whole records: lines by fours."""
+    rest = b""
+    for piece in chain(pieces, (b"",)):
+        rest += piece
+        spare = rest.count(b"\n") % 4
+        end = rest.rfind(b"\n") + 1
+        for _ in range(spare):
+            end = rest.rfind(b"\n", 0, end - 1) + 1
+        if end:
+            yield rest[:end]
+        rest = rest[end:]
+        if len(rest) > MAX_RECORD:
+            raise FastqError("record_too_long", f"a record has more than {MAX_RECORD} bytes")
+    if rest:
+        yield rest if rest.endswith(b"\n") else rest + b"\n"
+
+
+def _texts(done: Iterable[Rewritten], tally: _Tally) -> Iterator[bytes]:
+    for one in done:
+        tally.records += one.records
+        tally.names.update(one.names)
+        if one.fault:
+            code, sentence = RECORD_ERRORS[one.fault]
+            raise FastqError(code, sentence, line=4 * tally.records + 1)
+        yield one.text

@@ -1,0 +1,45 @@
+"""Indexes made anew from a finished file of ours; nothing of the source's index is ever shipped.
+
+The promise: the index holds positions in the released file and its contig names, and nothing else (SAM specification
+section 5.2, tabix and CSI specifications). A contig too long for the classic form (2^29 bases) gets CSI.
+Not here: who may read the file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pysam
+import pysam.bcftools
+
+LONGEST_CLASSIC = 1 << 29
+
+
+def index_variants(path: Path) -> Path:
+    """Write ``.tbi`` (or ``.csi``) beside a bgzip VCF, ``.csi`` beside a BCF; the file must be sorted."""
+    with pysam.VariantFile(str(_local(path))) as records:
+        is_bcf = records.format == "BCF"
+        long = any((contig.length or 0) > LONGEST_CLASSIC for contig in records.header.contigs.values())
+    csi = is_bcf or long
+    if is_bcf:
+        pysam.bcftools.index("-f", "-c", str(path), catch_stdout=False)
+    else:
+        pysam.tabix_index(str(path), preset="vcf", force=True, keep_original=True, csi=csi)
+    return Path(f"{path}.csi" if csi else f"{path}.tbi")
+
+
+def index_reads(path: Path) -> Path:
+    """Write ``.bai`` (or ``.csi``) beside a coordinate-sorted BAM, ``.crai`` beside a CRAM."""
+    with pysam.AlignmentFile(str(_local(path)), check_sq=False) as reads:
+        is_cram, long = reads.is_cram, max(reads.lengths, default=0) > LONGEST_CLASSIC
+    suffix = "crai" if is_cram else "csi" if long else "bai"
+    made = Path(f"{path}.{suffix}")
+    pysam.index(*(["-c"] if long and not is_cram else []), str(path), "-o", str(made))
+    return made
+
+
+def _local(path: Path) -> Path:
+    """htslib would open an address as one; what is indexed is a file that is there."""
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file to index: {path.name}")
+    return path

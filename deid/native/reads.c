@@ -1,0 +1,467 @@
+/* BAM records, one after another, and the door to Python. Twin: deid/reads/records.py; names match it.
+ * Promise: no byte outside the given chunk is read, every length is checked before it is used, and the interpreter's
+ * lock is released while a chunk is worked on. SAM specification sections 1.4, 1.5 and 4.2. */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "names.h"
+
+enum { FIXED = 36, MAX_RECORD = 1 << 25, PARTS = 18, OPTIONS = 7 };
+enum Fault { /* positions in deid.reads.errors.RECORD_ERRORS */
+    OK, BAD_LENGTH, BAD_NAME, BAD_CONTIG, BAD_POSITION, BAD_CIGAR, BAD_QUALITY, BAD_TAG, UNSORTED, OUT_OF_MEMORY
+};
+enum Reason { WRITTEN = -1, FLAG, MASKED, NOT_PERMITTED, OUTSIDE_REGION, REASONS };
+enum Flag { PAIRED = 1, PROPER = 2, UNMAPPED = 4, MATE_UNMAPPED = 8, MATE_REVERSE = 32 };
+
+typedef struct { const char *p; size_t n; } Str;
+typedef struct { const char *blob; const int64_t *at; int64_t count; } Names;
+typedef struct { const int64_t *at, *starts, *ends; } Spans;
+
+typedef struct {
+    int64_t contigs, drop_flags, in_region, panel_except, default_group, has_mask, sorted;
+    const uint8_t *key, *tags, *quality;
+    Names groups, codes; /* codes: the new id of each group, empty where its participant is not permitted */
+    Spans mask, panel, region;
+    const uint64_t *hidden; /* sorted */
+    int64_t n_hidden;
+} Layout;
+
+typedef struct {
+    const uint8_t *p;      /* the record behind its length */
+    int64_t size, contig, position, mate_contig, mate_position, length, span_start, span_end, reach_start, reach_end;
+    int64_t n_cigar, flag, group, l_name;
+    const uint8_t *cigar, *sequence, *quality, *tags, *end;
+    int long_cigar;
+} Record;
+
+typedef struct { uint8_t *p; size_t n, cap; } Out;
+typedef struct {
+    int64_t records, written, removed[REASONS], first, last;
+    int fault;
+} Done;
+
+static inline int32_t i32(const uint8_t *p) { int32_t v; memcpy(&v, p, 4); return v; }
+static inline uint32_t u32(const uint8_t *p) { uint32_t v; memcpy(&v, p, 4); return v; }
+static inline uint16_t u16(const uint8_t *p) { uint16_t v; memcpy(&v, p, 2); return v; }
+
+static int is_hidden(const Layout *plan, uint64_t hash) {
+    int64_t low = 0, high = plan->n_hidden;
+    while (low < high) {
+        int64_t middle = (low + high) / 2;
+        if (plan->hidden[middle] < hash) low = middle + 1; else high = middle;
+    }
+    return low < plan->n_hidden && plan->hidden[low] == hash;
+}
+
+/* The first interval of the contig that ends behind start; -1 where there is none. */
+static int64_t first_behind(const Spans *spans, int64_t contig, int64_t start) {
+    int64_t low = spans->at[contig], stop = spans->at[contig + 1], high = stop;
+    while (low < high) {
+        int64_t middle = (low + high) / 2;
+        if (spans->ends[middle] <= start) low = middle + 1; else high = middle;
+    }
+    return low < stop ? low : -1;
+}
+
+static int overlaps(const Spans *spans, int64_t contig, int64_t start, int64_t end) {
+    int64_t i = first_behind(spans, contig, start);
+    return i >= 0 && spans->starts[i] < end;
+}
+
+static int contains(const Spans *spans, int64_t contig, int64_t start, int64_t end) {
+    int64_t i = first_behind(spans, contig, start);
+    return i >= 0 && spans->starts[i] <= start && spans->ends[i] >= end;
+}
+
+static int read_cigar(Record *r) {
+    static const uint8_t query[] = {1, 1, 0, 0, 1, 0, 0, 1, 1}, reference[] = {1, 0, 1, 1, 0, 0, 0, 1, 1};
+    int64_t read = 0, span = 0, before = 0, after = 0;
+    for (int64_t i = 0; i < r->n_cigar; i++) {
+        uint32_t word = u32(r->cigar + 4 * i), op = word & 15, size = word >> 4;
+        if (op > 8) return BAD_CIGAR;
+        read += query[op] ? size : 0;
+        span += reference[op] ? size : 0;
+        if (op == 4 || op == 5) *(span ? &after : &before) += size;
+    }
+    r->long_cigar = r->n_cigar == 2 && u32(r->cigar) == ((uint32_t)r->length << 4 | 4) && (u32(r->cigar + 4) & 15) == 3;
+    if (r->n_cigar && r->length && read != r->length) return BAD_CIGAR;
+    if (r->position < 0) return OK;
+    r->span_start = r->position;
+    r->span_end = r->position + (span && !(r->flag & UNMAPPED) ? span : 1);
+    if (r->span_end > INT32_MAX) return BAD_POSITION;
+    r->reach_start = r->span_start > before ? r->span_start - before : 0;
+    r->reach_end = r->span_end + after;
+    return OK;
+}
+
+static int read_fixed(const Layout *plan, Record *r) {
+    const uint8_t *p = r->p;
+    r->contig = i32(p), r->position = i32(p + 4);
+    r->l_name = p[8], r->n_cigar = u16(p + 12), r->flag = u16(p + 14), r->length = i32(p + 16);
+    r->mate_contig = i32(p + 20), r->mate_position = i32(p + 24);
+    if (r->length < 0 || r->l_name < 1) return BAD_LENGTH;
+    int64_t need = 32 + r->l_name + 4 * r->n_cigar + (r->length + 1) / 2 + r->length;
+    if (need > r->size) return BAD_LENGTH;
+    const uint8_t *name = p + 32;
+    if (r->l_name < 2 || name[r->l_name - 1]) return BAD_NAME;
+    for (int64_t i = 0; i < r->l_name - 1; i++)
+        if (name[i] < '!' || name[i] > '~') return BAD_NAME;
+    if (r->contig < -1 || r->contig >= plan->contigs || r->mate_contig < -1 || r->mate_contig >= plan->contigs)
+        return BAD_CONTIG;
+    if (r->position < -1 || r->mate_position < -1) return BAD_POSITION;
+    r->cigar = name + r->l_name;
+    r->sequence = r->cigar + 4 * r->n_cigar;
+    r->quality = r->sequence + (r->length + 1) / 2;
+    r->tags = r->quality + r->length;
+    r->end = p + r->size;
+    return read_cigar(r);
+}
+
+/* Bytes of the tag at p with its name and type; 0 where it does not fit. */
+static int64_t tag_size(const uint8_t *p, const uint8_t *end) {
+    static const char types[] = "AcCsSiIf";
+    static const uint8_t sizes[] = {1, 1, 1, 2, 2, 4, 4, 4};
+    if (end - p < 4) return 0;
+    int64_t left = end - p;
+    if (p[2] == 'Z' || p[2] == 'H') {
+        const uint8_t *stop = memchr(p + 3, 0, (size_t)(left - 3));
+        return stop ? stop - p + 1 : 0;
+    }
+    if (p[2] == 'B') {
+        const char *type = left >= 8 && p[3] != 'A' && p[3] ? strchr(types, p[3]) : NULL;
+        int64_t size = type ? 8 + (int64_t)u32(p + 4) * sizes[type - types] : 0;
+        return type && size <= left ? size : 0;
+    }
+    const char *type = p[2] ? strchr(types, p[2]) : NULL;
+    int64_t size = type ? 3 + sizes[type - types] : 0;
+    return type && size <= left ? size : 0;
+}
+
+static inline uint32_t tag_number(const uint8_t *p) { return (uint32_t)p[0] | (uint32_t)p[1] << 8; }
+
+/* A text that is kept holds only what its tag can hold: a tag is no room for a note. */
+static int is_kept_value(const uint8_t *p, int64_t size) {
+    if (p[2] == 'Z') {
+        const char *allowed = p[0] == 'M' && p[1] == 'D' ? "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ^"
+                            : p[0] == 'M' && p[1] == 'C' ? "0123456789MIDNSHP=X*" : NULL;
+        if (!allowed) return 0;
+        for (int64_t i = 3; i < size - 1; i++)
+            if (!strchr(allowed, p[i])) return 0;
+        return 1;
+    }
+    if (p[2] == 'A') return p[3] == '+' || p[3] == '-';
+    return p[2] != 'H' && p[2] != 'B' && p[2] != 'f';
+}
+
+static int64_t find_group(const Layout *plan, const uint8_t *p, size_t n) {
+    for (int64_t i = 0; i < plan->groups.count; i++) {
+        int64_t at = plan->groups.at[i];
+        if ((size_t)(plan->groups.at[i + 1] - at) == n && memcmp(plan->groups.blob + at, p, n) == 0) return i;
+    }
+    return -1;
+}
+
+/* Proves all tags and finds the read group. */
+static int read_tags(const Layout *plan, Record *r) {
+    int seen = 0;
+    r->group = plan->default_group;
+    for (const uint8_t *p = r->tags; p < r->end;) {
+        int64_t size = tag_size(p, r->end);
+        if (!size) return BAD_TAG;
+        if (p[0] == 'R' && p[1] == 'G') {
+            if (p[2] != 'Z' || seen++) return BAD_TAG;
+            r->group = find_group(plan, p + 3, (size_t)size - 4);
+        }
+        p += size;
+    }
+    return OK;
+}
+
+/* Whether the read, clipped parts included, touches the mask outside the panel. */
+static int touches(const Layout *plan, const Record *r) {
+    if (!plan->has_mask || r->contig < 0 || r->position < 0) return 0;
+    if (!overlaps(&plan->mask, r->contig, r->reach_start, r->reach_end)) return 0;
+    return !(plan->panel_except && contains(&plan->panel, r->contig, r->reach_start, r->reach_end));
+}
+
+static int in_region(const Layout *plan, int64_t contig, int64_t start, int64_t end) {
+    return contig >= 0 && start >= 0 && overlaps(&plan->region, contig, start, end);
+}
+
+static int reason_of(const Layout *plan, const Record *r, uint64_t hash) {
+    if (r->flag & plan->drop_flags) return FLAG;
+    if (touches(plan, r) || is_hidden(plan, hash)) return MASKED;
+    if (r->group < 0 || plan->codes.at[r->group] == plan->codes.at[r->group + 1]) return NOT_PERMITTED;
+    if (plan->in_region && !in_region(plan, r->contig, r->span_start, r->span_end)) return OUTSIDE_REGION;
+    return WRITTEN;
+}
+
+static int reg2bin(int64_t start, int64_t end) {
+    end--;
+    if (start >> 14 == end >> 14) return (int)(((1 << 15) - 1) / 7 + (start >> 14));
+    if (start >> 17 == end >> 17) return (int)(((1 << 12) - 1) / 7 + (start >> 17));
+    if (start >> 20 == end >> 20) return (int)(((1 << 9) - 1) / 7 + (start >> 20));
+    if (start >> 23 == end >> 23) return (int)(((1 << 6) - 1) / 7 + (start >> 23));
+    if (start >> 26 == end >> 26) return (int)(((1 << 3) - 1) / 7 + (start >> 26));
+    return 0;
+}
+
+static int reserve(Out *out, size_t more) {
+    if (out->cap - out->n >= more) return 1;
+    size_t cap = out->cap ? out->cap : 1 << 20;
+    while (cap - out->n < more) cap *= 2;
+    uint8_t *p = realloc(out->p, cap);
+    if (!p) return 0;
+    out->p = p;
+    out->cap = cap;
+    return 1;
+}
+
+static void put(Out *out, const void *p, size_t n) {
+    memcpy(out->p + out->n, p, n);
+    out->n += n;
+}
+
+static void put_group(Out *out, const Layout *plan, int64_t group) {
+    int64_t at = plan->codes.at[group];
+    put(out, "RGZ", 3);
+    put(out, plan->codes.blob + at, (size_t)(plan->codes.at[group + 1] - at));
+    put(out, "", 1);
+}
+
+static int put_tags(Out *out, const Layout *plan, const Record *r, int mate_hidden) {
+    uint32_t kept[64], n = 0, group = 'R' | 'G' << 8;
+    int grouped = 0;
+    for (const uint8_t *p = r->tags; p < r->end;) {
+        int64_t size = tag_size(p, r->end);
+        uint32_t number = tag_number(p);
+        int is_mate = p[0] == 'M' && (p[1] == 'C' || p[1] == 'Q');
+        if (number == group) {
+            if (plan->tags[number >> 3] >> (number & 7) & 1) put_group(out, plan, r->group);
+            grouped = 1;
+        } else if (r->long_cigar && p[0] == 'C' && p[1] == 'G' && p[2] == 'B' && p[3] == 'I') {
+            put(out, p, (size_t)size);
+        } else if ((plan->tags[number >> 3] >> (number & 7) & 1) && !(is_mate && mate_hidden)) {
+            for (uint32_t i = 0; i < n; i++)
+                if (kept[i] == number) return BAD_TAG;
+            if (n == 64 || !is_kept_value(p, size)) return BAD_TAG;
+            kept[n++] = number;
+            put(out, p, (size_t)size);
+        }
+        p += size;
+    }
+    if (!grouped && (plan->tags[group >> 3] >> (group & 7) & 1)) put_group(out, plan, r->group);
+    return OK;
+}
+
+static int put_bases(Out *out, const Layout *plan, const Record *r) {
+    size_t bytes = (size_t)(r->length + 1) / 2;
+    put(out, r->sequence, bytes);
+    if (r->length & 1) out->p[out->n - 1] &= 0xf0; /* the last half byte is nobody's base */
+    uint8_t *to = out->p + out->n, bad = 0;
+    for (int64_t i = 0; i < r->length; i++) {
+        to[i] = plan->quality[r->quality[i]];
+        bad |= to[i] == 0xfe;
+    }
+    out->n += (size_t)r->length;
+    if (bad) return BAD_QUALITY;
+    if (r->length && to[0] == 0xff) memset(to, 0xff, (size_t)r->length);
+    else if (memchr(to, 0xff, (size_t)r->length)) return BAD_QUALITY;
+    return OK;
+}
+
+static int write_record(Out *out, const Layout *plan, const Record *r, const uint64_t hash[2]) {
+    size_t most = FIXED + NAME + 1 + (size_t)r->size + 512;
+    if (!reserve(out, most)) return OUT_OF_MEMORY;
+    size_t start = out->n;
+    uint8_t head[FIXED + NAME + 1];
+    int mate_hidden = plan->in_region && !in_region(plan, r->mate_contig, r->mate_position, r->mate_position + 1);
+    int64_t flag = r->flag & 0xfff;
+    memcpy(head + 4, r->p, 32);
+    if (mate_hidden) {
+        const int32_t none[3] = {-1, -1, 0};
+        memcpy(head + 24, none, 12);
+        if (flag & PAIRED) flag = (flag & ~(PROPER | MATE_REVERSE)) | MATE_UNMAPPED;
+    }
+    head[12] = NAME + 1;
+    int bin = r->position < 0 ? 4680 : reg2bin(r->span_start, r->span_end);
+    head[14] = (uint8_t)(bin & 255), head[15] = (uint8_t)(bin >> 8 & 255);
+    head[18] = (uint8_t)(flag & 255), head[19] = (uint8_t)(flag >> 8);
+    put_name(head + FIXED, hash);
+    put(out, head, sizeof head);
+    put(out, r->cigar, 4 * (size_t)r->n_cigar);
+    int fault = put_bases(out, plan, r);
+    if (!fault) fault = put_tags(out, plan, r, mate_hidden);
+    uint32_t size = (uint32_t)(out->n - start - 4);
+    memcpy(out->p + start, &size, 4);
+    return fault;
+}
+
+static int64_t order_of(const Record *r) { /* unplaced reads stand last */
+    return (int64_t)((uint64_t)(r->contig < 0 ? INT32_MAX : r->contig) << 32 | (uint32_t)(r->position + 1));
+}
+
+/* One record: a fault, or OK. `touched` not NULL: only collect the hashes of names that touch the mask. */
+static int one(Out *out, const Layout *plan, Record *r, Done *done, int collect) {
+    uint64_t hash[2];
+    int fault = read_fixed(plan, r);
+    if (!fault) fault = read_tags(plan, r);
+    if (fault) return fault;
+    int64_t order = order_of(r);
+    if (plan->sorted && done->records && order < done->last) return UNSORTED;
+    if (!done->records) done->first = order;
+    done->last = order;
+    done->records++;
+    if (collect) {
+        if (!touches(plan, r)) return OK;
+        if (!reserve(out, 8)) return OUT_OF_MEMORY;
+        siphash128(plan->key, r->p + 32, (size_t)r->l_name - 1, hash);
+        put(out, hash, 8);
+        return OK;
+    }
+    siphash128(plan->key, r->p + 32, (size_t)r->l_name - 1, hash);
+    int reason = reason_of(plan, r, hash[0]);
+    if (reason != WRITTEN) {
+        done->removed[reason]++;
+        return OK;
+    }
+    fault = write_record(out, plan, r, hash);
+    if (fault) done->records--;
+    else done->written++;
+    return fault;
+}
+
+static void over(Out *out, const Layout *plan, const uint8_t *p, const uint8_t *end, Done *done, int collect) {
+    Record r;
+    while (end - p >= 4) {
+        memset(&r, 0, sizeof r);
+        r.size = u32(p);
+        r.p = p + 4;
+        if (r.size < 32 || r.size > MAX_RECORD || r.size > end - r.p) {
+            done->fault = BAD_LENGTH;
+            return;
+        }
+        done->fault = one(out, plan, &r, done, collect);
+        if (done->fault) return;
+        p = r.p + r.size;
+    }
+}
+
+/* ---- Python ---- */
+
+typedef struct { PyObject *parts; Layout plan; } Prepared;
+
+static const int64_t *numbers(PyObject *parts, int i) {
+    return (const int64_t *)(const void *)PyBytes_AS_STRING(PyTuple_GET_ITEM(parts, i));
+}
+
+static Names names_at(PyObject *parts, int i) {
+    return (Names){PyBytes_AS_STRING(PyTuple_GET_ITEM(parts, i)), numbers(parts, i + 1),
+                   PyBytes_GET_SIZE(PyTuple_GET_ITEM(parts, i + 1)) / 8 - 1};
+}
+
+static void fill_layout(Layout *plan, PyObject *parts) {
+    const int64_t *o = numbers(parts, 0);
+    plan->contigs = o[0], plan->drop_flags = o[1], plan->in_region = o[2], plan->panel_except = o[3];
+    plan->default_group = o[4], plan->has_mask = o[5], plan->sorted = o[6];
+    plan->key = (const uint8_t *)PyBytes_AS_STRING(PyTuple_GET_ITEM(parts, 1));
+    plan->tags = (const uint8_t *)PyBytes_AS_STRING(PyTuple_GET_ITEM(parts, 2));
+    plan->quality = (const uint8_t *)PyBytes_AS_STRING(PyTuple_GET_ITEM(parts, 3));
+    plan->groups = names_at(parts, 4);
+    plan->codes = names_at(parts, 6);
+    plan->mask = (Spans){numbers(parts, 8), numbers(parts, 9), numbers(parts, 10)};
+    plan->panel = (Spans){numbers(parts, 11), numbers(parts, 12), numbers(parts, 13)};
+    plan->region = (Spans){numbers(parts, 14), numbers(parts, 15), numbers(parts, 16)};
+    plan->hidden = (const uint64_t *)(const void *)numbers(parts, 17);
+    plan->n_hidden = PyBytes_GET_SIZE(PyTuple_GET_ITEM(parts, 17)) / 8;
+}
+
+static int is_sound(const Layout *plan, PyObject *parts) {
+    if (PyBytes_GET_SIZE(PyTuple_GET_ITEM(parts, 1)) != 16 || PyBytes_GET_SIZE(PyTuple_GET_ITEM(parts, 2)) != 8192) return 0;
+    if (PyBytes_GET_SIZE(PyTuple_GET_ITEM(parts, 3)) != 256 || plan->groups.count != plan->codes.count) return 0;
+    if (plan->contigs < 0) return 0;
+    for (int i = 8; i < 17; i += 3)
+        if (PyBytes_GET_SIZE(PyTuple_GET_ITEM(parts, i)) != (plan->contigs + 1) * 8) return 0;
+    for (int64_t i = 0; i < plan->codes.count; i++)
+        if (plan->codes.at[i + 1] - plan->codes.at[i] > 128) return 0;
+    return plan->groups.count >= 0 && plan->default_group < plan->groups.count && plan->default_group >= -1;
+}
+
+static void forget(PyObject *capsule) {
+    Prepared *prepared = PyCapsule_GetPointer(capsule, "deid.reads");
+    if (!prepared) return;
+    Py_DECREF(prepared->parts);
+    PyMem_Free(prepared);
+}
+
+/* prepare(parts): the layout as 18 bytes objects; deid/reads/engine.py packs them. */
+static PyObject *prepare(PyObject *self, PyObject *parts) {
+    (void)self;
+    if (!PyTuple_Check(parts) || PyTuple_GET_SIZE(parts) != PARTS) return PyErr_Format(PyExc_TypeError, "a tuple of 18");
+    for (int i = 0; i < PARTS; i++)
+        if (!PyBytes_Check(PyTuple_GET_ITEM(parts, i))) return PyErr_Format(PyExc_TypeError, "bytes objects");
+    if (PyBytes_GET_SIZE(PyTuple_GET_ITEM(parts, 0)) != OPTIONS * 8)
+        return PyErr_Format(PyExc_ValueError, "the options have the wrong size");
+    Prepared *prepared = PyMem_Malloc(sizeof *prepared);
+    if (!prepared) return PyErr_NoMemory();
+    fill_layout(&prepared->plan, parts);
+    if (!is_sound(&prepared->plan, parts)) {
+        PyMem_Free(prepared);
+        return PyErr_Format(PyExc_ValueError, "the layout does not hold together");
+    }
+    prepared->parts = Py_NewRef(parts);
+    return PyCapsule_New(prepared, "deid.reads", forget);
+}
+
+/* rewrite(prepared, chunk, collect): (bytes, records, written, removed, fault, first, last). */
+static PyObject *rewrite(PyObject *self, PyObject *args) {
+    PyObject *capsule, *chunk;
+    int collect;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "OSp", &capsule, &chunk, &collect)) return NULL;
+    Prepared *prepared = PyCapsule_GetPointer(capsule, "deid.reads");
+    if (!prepared) return NULL;
+    Done done = {0};
+    Out out = {0};
+    const uint8_t *p = (const uint8_t *)PyBytes_AS_STRING(chunk), *end = p + PyBytes_GET_SIZE(chunk);
+    Py_BEGIN_ALLOW_THREADS
+    over(&out, &prepared->plan, p, end, &done, collect);
+    Py_END_ALLOW_THREADS
+    PyObject *result = Py_BuildValue("(y#LL(LLLL)iLL)", out.p ? (const char *)out.p : "", (Py_ssize_t)out.n,
+                                     (long long)done.records, (long long)done.written, (long long)done.removed[0],
+                                     (long long)done.removed[1], (long long)done.removed[2], (long long)done.removed[3],
+                                     done.fault, (long long)done.first, (long long)done.last);
+    free(out.p);
+    return result;
+}
+
+/* whole(text): how many bytes are whole records; -1 where a length is absurd. */
+static PyObject *whole(PyObject *self, PyObject *text) {
+    (void)self;
+    Py_buffer view;
+    if (PyObject_GetBuffer(text, &view, PyBUF_SIMPLE)) return NULL;
+    const uint8_t *start = view.buf, *p = start, *end = start + view.len;
+    int64_t bad = 0;
+    while (!bad && end - p >= 4) {
+        uint32_t size = u32(p);
+        bad = size < 32 || size > MAX_RECORD;
+        if (bad || size > end - p - 4) break;
+        p += 4 + size;
+    }
+    PyBuffer_Release(&view);
+    return Py_BuildValue("(Li)", (long long)(p - start), (int)bad);
+}
+
+static PyMethodDef methods[] = {
+    {"prepare", prepare, METH_O, "Check and keep a layout."},
+    {"rewrite", rewrite, METH_VARARGS, "Rewrite whole records, or collect the hashes of masked names."},
+    {"whole", whole, METH_O, "Bytes that are whole records."},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_reads", "BAM records, compiled.", -1, methods, NULL, NULL, NULL, NULL};
+
+PyMODINIT_FUNC PyInit__reads(void) { return PyModule_Create(&module); }

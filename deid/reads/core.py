@@ -1,0 +1,270 @@
+"""The core view of aligned reads: the permitted participants' reads under internal codes, and nothing of anyone else.
+
+The order: read the header, read the whole file once for the names that touch the mask (only where there is one), then
+rewrite record after record, compress, write. A read leaves only if no alignment of its name touches the mask, clipped
+parts included: a mate, a supplementary piece and the bases clipped from either go with it.
+A sink that has received bytes before an error must be thrown away by its owner. Not here: recipients' names
+(``recipient.py``), indexes (``deid.indexes``), keys: the key of the names is an argument.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import chain
+from typing import BinaryIO, Literal
+
+from deid import bgzf
+from deid.reads.engine import framer, rewriter
+from deid.reads.errors import FAULT, RECORD_ERRORS, ReadsError
+from deid.reads.header import SourceHeader, header_text, new_groups, take_header, write_header
+from deid.reads.layout import REASONS, Layout, Rewritten, default_group
+from deid.reads.plan import ReadsPlan, quality_table
+from deid.reads.reference import Reference
+from deid.reads.substitute import resorted, substitute
+from deid.variants.errors import VariantError
+from deid.variants.header import check_names
+from deid.variants.regions import parse_regions
+from deid.variants.stream import Workers, Written, write_text
+
+KEY = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadCounts:
+    """What was done; ``digest`` is ``sha256:`` of the bytes as written, ``bytes`` their number."""
+
+    records_in: int
+    records_out: int
+    removed: Mapping[str, int]
+    participants: int
+    digest: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadsOptions:
+    """How a view is made, apart from what it holds. ``level`` is libdeflate's (BAM only)."""
+
+    level: int = 6
+    threads: int = 1
+    compiled: bool | None = None
+    region: str | None = None
+    form: Literal["bam", "cram"] = "bam"
+    reference: Reference | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class _Tally:
+    records: int = 0
+    written: int = 0
+    last: int = -1
+    removed: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REASONS, 0))
+
+
+STANDARD = ReadsOptions()
+
+
+def core_view(
+    plan: ReadsPlan,
+    source: BinaryIO,
+    sink: BinaryIO,
+    *,
+    participants: Mapping[str, str],
+    key: bytes,
+    options: ReadsOptions = STANDARD,
+) -> ReadCounts:
+    """Write the core view of ``source`` (BAM, or CRAM with ``options.reference``) to ``sink``.
+
+    ``participants`` maps each permitted sample (@RG SM) to its internal code; a read without a group leaves only where
+    the file is one person's. ``key``: 16 random bytes, kept by nobody unless names must be linked again. With a mask
+    the source is read twice and must be a file. Raises ``ReadsError``.
+    """
+    _check(plan, source, participants, key, options)
+    workers = Workers(options.threads)
+    try:
+        layout, head, chunks = _opened(plan, source, participants, key, options, workers)
+        if plan.mask.starts:
+            layout = layout.hiding(_hidden(layout, chunks, workers, options))
+            source.seek(0)
+            _, head, chunks = _opened(plan, source, participants, key, options, workers)
+        tally, written = _Tally(), Written(sink)
+        texts = _texts(head, workers.over(_rewriter(layout, options), chunks), layout, tally)
+        _write(texts, written, workers, options)
+    except bgzf.ContainerError as error:
+        raise ReadsError(error.code, str(error)) from error
+    finally:
+        workers.close()
+    removed = {reason: count for reason, count in tally.removed.items() if count}
+    return ReadCounts(
+        records_in=tally.records,
+        records_out=tally.written,
+        removed=removed,
+        participants=len(participants),
+        digest=written.digest(),
+        bytes=written.size,
+    )
+
+
+def _check(
+    plan: ReadsPlan, source: BinaryIO, participants: Mapping[str, str], key: bytes, options: ReadsOptions
+) -> None:
+    if not participants:
+        raise ReadsError("no_participants", "nobody is permitted, so there is nothing to write")
+    try:
+        check_names(participants.values(), what="internal codes")
+    except VariantError as error:
+        raise ReadsError(error.code, str(error)) from None
+    if len(key) != KEY or not 1 <= options.level <= 12 or options.threads < 1:
+        raise ReadsError("bad_argument", "the key has 16 bytes, level is 1 to 12 and threads at least 1")
+    if plan.mask.starts and not source.seekable():
+        raise ReadsError("needs_file", "a mask needs a source that can be read twice, and a pipe cannot")
+    if (plan.substituted or options.form == "cram") and options.reference is None:
+        raise ReadsError("no_reference", "this view needs a reference, and none was supplied")
+
+
+def _opened(
+    plan: ReadsPlan,
+    source: BinaryIO,
+    participants: Mapping[str, str],
+    key: bytes,
+    options: ReadsOptions,
+    workers: Workers,
+) -> tuple[Layout, bytes, Iterator[bytes]]:
+    """Layout, our header and the chunks of whole records."""
+    pieces = _pieces(source, options, workers)
+    header, rest, taken = _header(pieces)
+    codes = new_groups(header, participants)
+    if set(participants) - {group.sample for group in header.groups}:
+        raise ReadsError("participant_missing", "a participant listed has no read group in the file")
+    layout = _layout(plan, header, codes, key, options)
+    if plan.substituted and options.reference is not None:
+        if not header.sorted:
+            raise ReadsError("unsorted", "substituted reads need a file sorted by coordinate")
+        options.reference.must_have(header.contigs)
+    groups = [(code, participants[g.sample], g.platform) for g, code in zip(header.groups, codes, strict=True) if code]
+    contigs = header.contigs
+    if options.form == "cram" and options.reference is not None:
+        options.reference.must_have(contigs)
+        contigs = options.reference.with_sums(contigs)
+        header = replace(header, contigs=contigs)
+    text = header_text(header, groups, is_sorted=header.sorted)
+    return layout, write_header(text, contigs), _chunks(rest, pieces, taken, framer(options.compiled))
+
+
+def _pieces(source: BinaryIO, options: ReadsOptions, workers: Workers) -> Iterator[bytes]:
+    incoming = bgzf.Incoming(source)
+    start = incoming.peek(18)
+    if bgzf.is_bgzf(start):
+        return workers.over(bgzf.inflate_blocks, bgzf.block_groups(incoming))
+    if start[:4] != b"CRAM":
+        raise ReadsError("not_bam", "the file is neither BAM nor CRAM")
+    if options.reference is None:
+        raise ReadsError("no_reference", "a CRAM needs the reference it was written with, and none was supplied")
+    from deid.reads.cram import cram_to_bam  # a quarter of a second to load: only when asked for
+
+    source.seek(0)
+    return cram_to_bam(source, options.reference)
+
+
+def _header(pieces: Iterator[bytes]) -> tuple[SourceHeader, bytes, int]:
+    text = b""
+    for piece in pieces:
+        text += piece
+        found = take_header(text)
+        if found is not None:
+            return found[0], text[found[1] :], found[1]
+    raise ReadsError("truncated", "the file ends inside its header")
+
+
+def _layout(plan: ReadsPlan, header: SourceHeader, codes: Iterable[bytes], key: bytes, options: ReadsOptions) -> Layout:
+    try:
+        names = {contig.name for contig in header.contigs}
+        region = None if options.region is None else parse_regions(options.region, names)
+    except VariantError as error:
+        raise ReadsError(error.code, str(error)) from None
+    return Layout(
+        plan=plan,
+        key=key,
+        quality=quality_table(plan.quality),
+        groups=tuple(group.name for group in header.groups),
+        codes=tuple(codes),
+        default_group=default_group(header),
+        contigs=tuple(contig.name for contig in header.contigs),
+        lengths=tuple(contig.length for contig in header.contigs),
+        region=region,
+        sorted=header.sorted,
+    )
+
+
+def _chunks(
+    rest: bytes, pieces: Iterable[bytes], offset: int, whole: Callable[[bytes], tuple[int, int]]
+) -> Iterator[bytes]:
+    """Whole records; ``offset`` counts decompressed bytes for the error's sake."""
+    for piece in chain((b"",), pieces):
+        rest += piece
+        end, bad = whole(rest)
+        if bad:
+            raise ReadsError("bad_length", f"a record of absurd length begins at decompressed byte {offset + end}")
+        if end:
+            yield rest[:end]
+        rest = rest[end:]
+        offset += end
+    if rest:
+        raise ReadsError("truncated", f"the file ends inside the record at decompressed byte {offset}")
+
+
+def _hidden(layout: Layout, chunks: Iterable[bytes], workers: Workers, options: ReadsOptions) -> list[int]:
+    """The first hash word of every name that touches the mask."""
+    words = array("Q")
+    tally = _Tally()
+    for one in workers.over(rewriter(layout, compiled=options.compiled, collect=True), chunks):
+        _add(tally, one, layout)
+        words.frombytes(one.data)
+    return words.tolist()
+
+
+def _rewriter(layout: Layout, options: ReadsOptions) -> Callable[[bytes], Rewritten]:
+    if layout.plan.substituted and options.reference is not None:
+        return partial(substitute, layout, options.reference)
+    return rewriter(layout, compiled=options.compiled)
+
+
+def _texts(head: bytes, done: Iterable[Rewritten], layout: Layout, tally: _Tally) -> Iterator[bytes]:
+    yield head
+    proven = _proven(done, layout, tally)
+    for one in resorted(proven) if layout.plan.substituted else proven:
+        yield one.data
+
+
+def _proven(done: Iterable[Rewritten], layout: Layout, tally: _Tally) -> Iterator[Rewritten]:
+    for one in done:
+        _add(tally, one, layout)
+        yield one
+
+
+def _add(tally: _Tally, one: Rewritten, layout: Layout) -> None:
+    """Count a chunk; raises where a record could not be read or the chunk stands before the one in front of it."""
+    fault = one.fault
+    if layout.sorted and one.records and one.first < tally.last:
+        raise ReadsError("unsorted", RECORD_ERRORS[FAULT["unsorted"]][1], record=tally.records + 1)
+    if fault:
+        code, sentence = RECORD_ERRORS[fault]
+        raise ReadsError(code, sentence, record=tally.records + one.records + 1)
+    tally.records += one.records
+    tally.written += one.written
+    tally.last = one.last if one.records else tally.last
+    for reason, count in zip(REASONS, one.removed, strict=False):
+        tally.removed[reason] += count
+
+
+def _write(texts: Iterator[bytes], written: Written, workers: Workers, options: ReadsOptions) -> None:
+    if options.form == "bam" or options.reference is None:
+        write_text(texts, written, workers, options.level)
+        return
+    from deid.reads.cram import bam_to_cram
+
+    for piece in bam_to_cram(texts, options.reference):
+        written.write(piece)

@@ -1,0 +1,119 @@
+"""CRAM in and CRAM out by way of BAM, through htslib with the reference supplied.
+
+What is read becomes BAM record by record, without a file, since a sandboxed child may write none. What is written
+passes through files in memory: htslib flushes while it holds the interpreter, so that a pipe could wait for ever.
+CRAM 3 is defined in the CRAM specification. Not here: what becomes of a record.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import BinaryIO
+
+import pysam
+
+from deid import bgzf
+from deid.reads.cram_start import cleaned_start
+from deid.reads.errors import ReadsError
+from deid.reads.header import Contig, take_header, write_header
+from deid.reads.records import whole
+from deid.reads.reference import Reference
+from deid.reads.segments import to_bam
+from deid.variants.stream import Written
+
+MAGIC = b"CRAM"
+BATCH = 5000
+START = 1 << 20
+"""More than htslib adds to a header: half its length again in spare room, and the paths, which are cut out."""
+
+
+def cram_to_bam(source: BinaryIO, reference: Reference) -> Iterator[bytes]:
+    """Decompressed BAM of a CRAM: its header, then whole records.
+
+    Raises ``ReadsError``: ``reference_missing`` before a read is decoded, ``bad_cram`` with the record.
+    """
+    pysam.set_verbosity(0)
+    count = 0
+    with _with_descriptor(source) as file:
+        try:
+            with pysam.AlignmentFile(file, "rc", reference_filename=str(reference.path), check_sq=False) as reads:
+                contigs = [
+                    Contig(name=name.encode("ascii"), length=length, md5=b"")
+                    for name, length in zip(reads.references, reads.lengths, strict=True)
+                ]
+                reference.must_have(contigs)
+                yield write_header(str(reads.header).encode(), contigs)
+                flow = iter(reads)
+                while batch := list(islice(flow, BATCH)):
+                    yield b"".join(map(to_bam, batch))
+                    count += len(batch)
+        except (OSError, ValueError) as error:
+            raise ReadsError("bad_cram", f"the CRAM cannot be read after record {count}") from error
+
+
+def _with_descriptor(source: BinaryIO) -> BinaryIO:
+    """The source as a file of its own; one that is only in memory is spooled."""
+    try:
+        descriptor = os.dup(source.fileno())
+    except (OSError, AttributeError):
+        spooled = os.fdopen(os.memfd_create("cram"), "w+b")
+        while piece := source.read(1 << 20):
+            spooled.write(piece)
+        spooled.seek(0)
+        return spooled
+    return os.fdopen(descriptor, "rb", buffering=0)
+
+
+def bam_to_cram(pieces: Iterable[bytes], reference: Reference) -> Iterator[bytes]:
+    """A CRAM 3.0 of decompressed BAM whose first piece is the header and whose pieces are whole records."""
+    pysam.set_verbosity(0)
+    flow = iter(pieces)
+    head = next(flow)
+    found = take_header(head)
+    if found is None:
+        raise ReadsError("bad_header", "the header to write is not whole")
+    size = int.from_bytes(head[4:8], "little")
+    contigs = reference.with_sums(found[0].contigs)
+    reference.must_have(contigs)
+    header = pysam.AlignmentHeader.from_text(head[8 : 8 + size].decode("ascii"))
+    with os.fdopen(os.memfd_create("cram"), "w+b") as sink:
+        with pysam.AlignmentFile(sink, "wc", header=header, reference_filename=str(reference.path)) as written:
+            for piece in flow:
+                _pour(write_header(b"", contigs) + piece, written)
+        sink.seek(0)
+        yield cleaned_start(sink.read(2 * len(head) + len(contigs) * len(str(reference.path)) * 2 + START))
+        while made := sink.read(1 << 20):
+            yield made
+
+
+def _pour(text: bytes, written: pysam.AlignmentFile) -> None:
+    with os.fdopen(os.memfd_create("bam"), "w+b") as source:
+        source.write(text)
+        source.seek(0)
+        with pysam.AlignmentFile(source, "rb", check_sq=False) as reads:
+            for read in reads:
+                written.write(read)
+
+
+def convert_bam(source: BinaryIO, sink: BinaryIO, reference: Reference) -> tuple[str, int]:
+    """Our own BAM (never one from outside) as CRAM: digest and size of what is written."""
+    written = Written(sink)
+    for piece in bam_to_cram(_by_records(source), reference):
+        written.write(piece)
+    return written.digest(), written.size
+
+
+def _by_records(source: BinaryIO) -> Iterator[bytes]:
+    """Header, then whole records, of BGZF that this room wrote."""
+    rest, found = b"", None
+    for group in bgzf.block_groups(bgzf.Incoming(source)):
+        rest += bgzf.inflate_blocks(group)
+        if found is None and (found := take_header(rest)):
+            yield rest[: found[1]]
+            rest = rest[found[1] :]
+        if found is not None:
+            end, _ = whole(rest)
+            yield rest[:end]
+            rest = rest[end:]

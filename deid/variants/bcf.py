@@ -1,0 +1,82 @@
+"""BCF in and BCF out, by way of VCF text: the kernels know one form, htslib knows the other.
+
+The promise: what is read from BCF is rewritten exactly as the same records in VCF are, and what is written as BCF holds
+what the VCF would. BCF 2.2 is defined in the VCF specification section 6. Not here: compression (``deid.bgzf``).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import BinaryIO
+
+import pysam
+import pysam.bcftools
+
+from deid import bgzf
+from deid.htslib import filtered
+from deid.variants.errors import VariantError
+from deid.variants.stream import Workers, Written, read_text, split_header, whole_lines, write_text
+
+MAGIC = b"BCF\x02"
+BATCH = 256
+
+
+def bcf_to_text(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """VCF text of decompressed BCF. Raises ``VariantError`` (``bad_bcf``) with the number of the record."""
+    return filtered(pieces, _decode)
+
+
+def text_to_bcf(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Uncompressed BCF of VCF text that this room wrote: the header first, then pieces of whole lines."""
+    flow = iter(pieces)
+    header = next(flow)
+    head = _encode(header)
+    yield head
+    for piece in flow:
+        # Each piece is encoded under the same header, whose bytes come out the same and are cut off again.
+        if piece:
+            yield _encode(header + piece)[len(head) :]
+
+
+def _decode(source: BinaryIO, sink: BinaryIO) -> None:
+    pysam.set_verbosity(0)
+    count = 0
+    try:
+        with pysam.VariantFile(source, "rb") as records:
+            sink.write(str(records.header).encode())
+            batch: list[str] = []
+            for record in records:
+                batch.append(str(record))
+                if len(batch) == BATCH:
+                    sink.write("".join(batch).encode())
+                    count += len(batch)
+                    batch = []
+            sink.write("".join(batch).encode())
+    except BrokenPipeError:
+        raise
+    except (OSError, ValueError) as error:
+        raise VariantError("bad_bcf", f"the BCF cannot be read after record {count}") from error
+
+
+def _encode(text: bytes) -> bytes:
+    # Files in memory and not pipes: htslib flushes while it holds the interpreter, and a full pipe would wait for ever.
+    pysam.set_verbosity(0)
+    with os.fdopen(os.memfd_create("vcf"), "w+b") as source, os.fdopen(os.memfd_create("bcf"), "w+b") as sink:
+        source.write(text)
+        source.flush()
+        # bcftools and not pysam's records, which add an INFO END of their own to symbolic alleles.
+        names = [f"/dev/fd/{file.fileno()}" for file in (sink, source)]
+        pysam.bcftools.view("--no-version", "-Ou", "-o", *names, catch_stdout=False)
+        sink.seek(0)
+        return b"".join(bgzf.inflate_blocks(group) for group in bgzf.block_groups(bgzf.Incoming(sink)))
+
+
+def convert_vcf(source: BinaryIO, sink: BinaryIO, *, level: int = 6) -> tuple[str, int]:
+    """Our own bgzip VCF (never one from outside) as BCF: digest and size of what is written."""
+    workers, written = Workers(1), Written(sink)
+    pieces = read_text(source, workers)
+    head, rest = split_header(pieces)
+    write_text(text_to_bcf(chain((head,), whole_lines(rest, pieces))), written, workers, level)
+    return written.digest(), written.size

@@ -1,0 +1,249 @@
+"""Broken and hostile alignments: one clear sentence with the place, whichever engine reads them, and equal twins.
+
+Mutants are of decompressed BAM put into sound BGZF, so that they reach the record code, and of the BGZF itself.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import random
+import resource
+import shutil
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from deid import native
+from deid.bgzf import EOF_BLOCK, deflate_block
+from deid.reads import ReadsError, ReadsOptions, core_view, plan_from_steps
+from deid.reads.header import take_header
+
+KEY = bytes(16)
+STEPS = (
+    {"tags": {"keep": ["RG", "NM", "MD", "AS", "MC", "XS"]}},
+    {"quality": {"as": "bins-8"}},
+    {"keep": {"also": ["unmapped", "secondary", "duplicate"]}},
+    {"mask": {"bed": "m", "except": "approved-panel"}},
+)
+FILES = {"m": b"1\t300\t320\n", "approved-panel": b"1\t310\t318\n"}
+
+
+def bgzip(text: bytes) -> bytes:
+    return b"".join(deflate_block(text[at : at + 60000], 1) for at in range(0, len(text), 60000)) + EOF_BLOCK
+
+
+def outcome(source: bytes, compiled: bool | None, region: str | None = None) -> tuple[str, bytes]:
+    """The error's code, or the bytes; any other exception is a crash and comes out."""
+    sink = io.BytesIO()
+    options = ReadsOptions(level=1, compiled=compiled, region=region)
+    try:
+        core_view(
+            plan_from_steps(STEPS, FILES),
+            io.BytesIO(source),
+            sink,
+            participants={"LiMing": "p"},
+            key=KEY,
+            options=options,
+        )
+    except ReadsError as error:
+        return f"{error.code}: {error}", b""
+    return "", sink.getvalue()
+
+
+@pytest.fixture
+def raw(made) -> bytes:
+    """Decompressed BAM with most kinds of tags, flags and CIGARs."""
+    rng, reads = random.Random(2), []
+    for at in range(20, 900, 11):
+        tags = [("RG", rng.choice(["H3.1", "H4", "H9"])), ("NM", rng.randrange(300)), ("MD", "5A3"), ("XS", "+", "A"),
+                ("ZB", [1, 2, 3]), ("ZH", "1AE3"), ("MC", "5M"), ("AS", -4)]  # fmt: skip
+        cigar = rng.choice(["10M", "3S7M", "5M2I3M", "4M9D6M", "5H10M", "5M99N5M"])
+        reads.append({"name": f"r{at}", "at": at, "cigar": cigar, "flag": rng.choice([0, 4, 99, 147, 256, 1024]),
+                      "mate": (0, rng.randrange(900)), "tags": rng.sample(tags, rng.randrange(1, 8))})  # fmt: skip
+    reads.append({"name": "u", "flag": 4, "contig": -1, "at": -1, "cigar": None, "tags": [("RG", "H3.1")]})
+    return gzip.decompress(made.bam(reads))
+
+
+def first_record(raw: bytes) -> int:
+    found = take_header(raw)
+    assert found is not None
+    return found[1]
+
+
+def with_bytes(raw: bytes, at: int, value: bytes) -> bytes:
+    return raw[:at] + value + raw[at + len(value) :]
+
+
+RECORD_FAULTS = {
+    "a length of nothing": (0, struct.pack("<I", 0), "bad_length"),
+    "an absurd length": (0, struct.pack("<I", 0xFFFFFFF0), "bad_length"),
+    "a contig that is not there": (4, struct.pack("<i", 2), "bad_contig"),
+    "a negative contig": (4, struct.pack("<i", -2), "bad_contig"),
+    "a mate's contig that is not there": (24, struct.pack("<i", 77), "bad_contig"),
+    "a negative position": (8, struct.pack("<i", -9), "bad_position"),
+    "no name": (12, b"\0", "bad_length"),
+    "a name without end": (12, b"\x02", "bad_name"),
+    "more CIGAR than record": (16, struct.pack("<H", 65535), "bad_length"),
+    "a negative sequence length": (20, struct.pack("<i", -1), "bad_length"),
+    "more sequence than record": (20, struct.pack("<i", 1 << 30), "bad_length"),
+    "a name outside ASCII": (36, b"\xe6", "bad_name"),
+}
+
+
+@pytest.mark.parametrize("case", RECORD_FAULTS)
+def test_a_broken_record_is_refused_with_its_place(raw, compiled, case):
+    at, value, code = RECORD_FAULTS[case]
+    said, data = outcome(bgzip(with_bytes(raw, first_record(raw) + at, value)), compiled)
+    assert said.startswith(code)
+    assert "record 1" in said or "byte" in said
+    assert data == b""
+
+
+def test_reads_out_of_order_are_refused_where_order_is_promised(made, compiled):
+    source = made.bam([{"at": 500, "tags": [("RG", "H3.1")]}, {"at": 400, "tags": [("RG", "H3.1")]}])
+    assert outcome(source, compiled)[0].startswith("unsorted: record 2")
+
+
+CONTAINERS = {
+    "cut in a block": (lambda data: data[: len(data) // 2], "truncated"),
+    "no end-of-file block": (lambda data: data[: -len(EOF_BLOCK)], "truncated"),
+    "text": (lambda data: b"@HD\tVN:1.6\n", "not_bam"),
+    "nothing": (lambda data: b"", "not_bam"),
+    "plain gzip": (lambda data: gzip.compress(b"BAM\1"), "not_bam"),
+    "BGZF of something else": (lambda data: bgzip(b"##fileformat=VCFv4.2\n"), "not_bam"),
+    "a header cut short": (lambda data: bgzip(gzip.decompress(data)[:90]), "truncated"),
+    "a record cut short": (lambda data: bgzip(gzip.decompress(data)[:-9]), "truncated"),
+    "a header of four gigabytes": (lambda data: bgzip(b"BAM\1\xff\xff\xff\xff" + bytes(99)), "bad_header"),
+    "a billion contigs": (lambda data: bgzip(b"BAM\1\0\0\0\0\xff\xff\xff\x3f" + bytes(99)), "bad_header"),
+    "a damaged block": (lambda data: data[:40] + bytes([data[40] ^ 255]) + data[41:], "damaged"),
+}
+
+
+@pytest.mark.parametrize("case", CONTAINERS)
+def test_a_broken_container_is_refused(raw, compiled, case):
+    change, code = CONTAINERS[case]
+    said, data = outcome(change(bgzip(raw)), compiled)
+    assert said.startswith(code)
+    assert data == b""
+
+
+def test_a_file_without_reads_gives_a_file_without_reads(made, compiled):
+    said, data = outcome(made.bam([]), compiled)
+    assert said == ""
+    assert made.read(data) == []
+
+
+@pytest.mark.parametrize(
+    ("step", "code"),
+    [
+        ({"tags": {"keep": ["SA"]}}, "bad_step"),
+        ({"tags": {"drop": ["NM"]}}, "bad_step"),
+        ({"quality": {"as": "anything"}}, "bad_step"),
+        ({"names": {"keep": True}}, "bad_step"),
+        ({"mask": {"bed": "absent"}}, "missing_file"),
+        ({"mask": {"bed": "m", "except": "all"}}, "bad_step"),
+    ],
+)
+def test_an_unknown_step_key_or_tag_is_refused(step, code):
+    with pytest.raises(ReadsError) as caught:
+        plan_from_steps([step], {"m": b"1\t1\t2\n"})
+    assert caught.value.code == code
+
+
+def mutate(rng: random.Random, data: bytes) -> bytes:
+    """One to four bytes changed, a stretch cut out, doubled or zeroed."""
+    out = bytearray(data)
+    for _ in range(rng.randrange(1, 5)):
+        at = rng.randrange(len(out))
+        kind = rng.randrange(6)
+        if kind < 3:
+            out[at] = rng.choice([0, 1, 127, 128, 255, rng.randrange(256)])
+        elif kind == 3:
+            del out[at : at + rng.randrange(1, 9)]
+        elif kind == 4:
+            out[at:at] = out[at : at + rng.randrange(1, 40)]
+        else:
+            out[at : at + 4] = struct.pack("<I", rng.choice([0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF]))
+    return bytes(out)
+
+
+def fuzz(raw: bytes, count: int, seed: int, engines: tuple[bool | None, ...]) -> int:
+    """Mutants read by each engine, which must agree; how many were accepted."""
+    rng, accepted, start = random.Random(seed), 0, first_record(raw)
+    for number in range(count):
+        mutant = bgzip(mutate(rng, raw)) if number % 3 else bgzip(raw[:start] + mutate(rng, raw[start:]))
+        if number % 7 == 0:
+            mutant = mutate(rng, bgzip(raw))
+        began = time.monotonic()
+        region = "1:100-400" if number % 5 == 0 else None
+        answers = {outcome(mutant, engine, region) for engine in engines}
+        assert len(answers) == 1, f"mutant {number} of seed {seed}: the engines differ"
+        assert time.monotonic() - began < 5
+        said = answers.pop()[0]
+        assert "LiMing" not in said
+        accepted += said == ""
+    return accepted
+
+
+@pytest.mark.skipif(not native.has_reads, reason="no compiler")
+def test_mutants_are_refused_or_written_alike_by_kernel_and_twin(raw):
+    assert 0 < fuzz(raw, 400, 1, (True, False)) < 400
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+@pytest.mark.skipif(not native.has_reads, reason="no compiler")
+def test_twenty_thousand_mutants_neither_crash_nor_hang_nor_fill_the_memory(raw):
+    fuzz(raw, 20_000, 2, (True,))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 512 * 1024
+
+
+ASAN = """
+import sys, importlib.util
+sys.path[:0] = {path!r}
+from deid import native
+spec = importlib.util.spec_from_file_location("deid.native._reads", {module!r})
+native._reads = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(native._reads)
+native.has_reads = True
+spec = importlib.util.spec_from_file_location("mutants", {tests!r})
+mutants = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(mutants)
+mutants.fuzz(open({raw!r}, "rb").read(), 3000, 3, (True,))
+print("clean")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="no compiler")
+def test_the_kernel_reads_no_byte_that_is_not_its_own(raw, tmp_path, repository):
+    """Under AddressSanitizer and UndefinedBehaviorSanitizer; the first error ends the process."""
+    import sysconfig
+
+    module = tmp_path / "_reads.so"
+    flags = ["-O1", "-g", "-std=c11", "-shared", "-fPIC", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    flags.append("-fno-sanitize=alignment")
+    include = "-I" + sysconfig.get_path("include")
+    subprocess.run(["gcc", *flags, include, repository / "deid/native/reads.c", "-o", module], check=True)
+    runtime = subprocess.run(["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
+    (tmp_path / "raw").write_bytes(raw)
+    script = ASAN.format(path=sys.path, module=str(module), tests=str(Path(__file__)), raw=str(tmp_path / "raw"))
+    environment = {**os.environ, "LD_PRELOAD": runtime.stdout.strip(), "ASAN_OPTIONS": "detect_leaks=0"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "clean", done.stderr[-2000:]
+
+
+def test_inv10_the_spare_half_byte_of_an_odd_sequence_carries_nothing(made, compiled):
+    """Invariant 10."""
+    raw = gzip.decompress(made.bam([{"bases": "ACGTA", "cigar": "5M", "tags": [("RG", "H3.1")]}]))
+    at = raw.index(bytes([0x12, 0x48, 0x10]), first_record(raw)) + 2
+    views = {outcome(bgzip(with_bytes(raw, at, bytes([0x10 | spare]))), compiled) for spare in (0, 1, 9, 15)}
+    assert len(views) == 1
+    assert next(iter(views))[0] == ""

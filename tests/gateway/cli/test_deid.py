@@ -1,0 +1,130 @@
+"""``tongguan deid`` over small files: the output, its index and report, and nothing left where something is wrong."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import jsonschema
+import pysam
+import pytest
+from typer.testing import CliRunner
+
+from gateway.cli.app import app
+
+VCF = """##fileformat=VCFv4.2
+##source=LiMing
+##contig=<ID=1,length=99999>
+##FORMAT=<ID=GT,Number=1,Type=String,Description="x">
+#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tLiMing\tWangFang
+1\t10\trs1\tA\tC\t.\t.\tSF=1\tGT\t0/1\t1/1
+1\t90\trs2\tA\tC\t.\t.\tSF=1\tGT\t0/1\t1/1
+"""
+STEPS = {
+    "vcf": "[{mask: {bed: m.bed}}]",
+    "reads": "[{mask: {bed: m.bed}}]",
+    "fastq": "[]",
+    "matrix": "[{fewest-people: {count: 1}}]",
+    "frequencies": "[]",
+}
+
+
+@pytest.fixture
+def run(tmp_path: Path):
+    (tmp_path / "people.yaml").write_text("LiMing: p1\n")
+    (tmp_path / "m.bed").write_text("1\t80\t120\n")
+
+    def call(kind: str, source: bytes | Path, out: str, *more: str, tier: str = "controlled"):
+        if isinstance(source, bytes):
+            (tmp_path / "source").write_bytes(source)
+            source = tmp_path / "source"
+        recipe = f"recipe: r\nversion: 1\nkind: {kind}\ntier: {tier}\nsteps: {STEPS[kind]}\n"
+        (tmp_path / "recipe.yaml").write_text(recipe)
+        words = ["deid", kind, str(source), str(tmp_path / out), "--recipe", str(tmp_path / "recipe.yaml")]
+        words += ["--report", str(tmp_path / "report.json"), *more]
+        if kind != "fastq":
+            words += ["--participants", str(tmp_path / "people.yaml")]
+        return CliRunner().invoke(app, words)
+
+    call.folder = tmp_path
+    return call
+
+
+def report_of(folder: Path, repository: Path) -> dict:
+    body = json.loads((folder / "report.json").read_text())
+    jsonschema.validate(body, json.loads((repository / "deid/schemas/report.json").read_text()))
+    return body
+
+
+@pytest.mark.parametrize("out", ["out.vcf.gz", "out.bcf"])
+def test_a_vcf_becomes_a_view_with_index_and_report(run, repository, out):
+    result = run("vcf", VCF.encode(), out, "--region", "1:1-100")
+    assert result.exit_code == 0, result.output
+    with pysam.VariantFile(str(run.folder / out)) as records:
+        assert [(r.pos, list(r.samples)) for r in records.fetch("1", 0, 100)] == [(10, ["p1"])]
+    assert report_of(run.folder, repository)["removed"] == {"masked": 1}
+
+
+@pytest.mark.parametrize("out", ["out.bam", "out.cram"])
+def test_reads_become_a_view_with_index_and_report(run, repository, out):
+    fasta = run.folder / "ref.fa"
+    fasta.write_text(">1\n" + "ACGT" * 300 + "\n")
+    pysam.faidx(str(fasta))
+    header = {
+        "HD": {"VN": "1.6", "SO": "coordinate"},
+        "SQ": [{"SN": "1", "LN": 1200}],
+        "RG": [{"ID": "a", "SM": "LiMing"}],
+    }
+    with pysam.AlignmentFile(str(run.folder / "s.bam"), "wb", header=header) as sink:
+        for at in (0, 84, 200):
+            read = pysam.AlignedSegment(sink.header)
+            read.query_name, read.query_sequence, read.cigarstring = f"LiMing{at}", "ACGTACGT", "8M"
+            read.reference_id, read.reference_start, read.flag = 0, at, 0
+            sink.write(read)
+    result = run("reads", run.folder / "s.bam", out, "--reference", str(fasta))
+    assert result.exit_code == 0, result.output
+    with pysam.AlignmentFile(str(run.folder / out), reference_filename=str(fasta)) as reads:
+        assert [r.reference_start for r in reads.fetch("1", 0, 1000)] == [0, 200]
+    assert report_of(run.folder, repository)["output"]["records"] == 2
+
+
+def test_reads_for_the_registered_tier_must_be_substituted(run):
+    result = run("reads", b"BAM", "out.bam", tier="registered")
+    assert result.exception is not None
+    assert "substituted" in str(result.exception)
+    assert not (run.folder / "out.bam").exists()
+
+
+def test_fastq_and_matrix_become_views(run, repository):
+    assert run("fastq", b"@LiMing x\nAC\n+\nII\n", "out.fq.gz").exit_code == 0
+    assert b"LiMing" not in gzip.decompress((run.folder / "out.fq.gz").read_bytes())
+    assert run("matrix", b"g\tLiMing\nENSG00000000001\t5\n", "out.tsv.gz").exit_code == 0
+    assert gzip.decompress((run.folder / "out.tsv.gz").read_bytes()) == b"feature\tp1\nENSG00000000001\t5\n"
+    assert report_of(run.folder, repository)["output"]["participants"] == 1
+
+
+@pytest.mark.parametrize("source", [b"", b"garbage", VCF.encode()[:-9], VCF.replace("GT\t0/1", "GT\t0/9").encode()])
+def test_of_a_broken_source_nothing_is_left(run, source):
+    result = run("vcf", source, "out.vcf.gz")
+    assert result.exception is not None
+    assert "LiMing" not in str(result.exception)
+    assert not list(run.folder.glob("out*"))
+    assert not (run.folder / "report.json").exists()
+
+
+def test_a_source_that_is_an_address_is_refused(run):
+    result = run("vcf", Path("https://example.org/a.vcf.gz"), "out.vcf.gz")
+    assert "not a file of this machine" in str(result.exception)
+
+
+def test_a_recipe_for_another_kind_is_refused(run):
+    (run.folder / "other.yaml").write_text("recipe: r\nversion: 1\nkind: fastq\ntier: controlled\nsteps: []\n")
+    result = run("vcf", VCF.encode(), "out.vcf.gz", "--recipe", str(run.folder / "other.yaml"))
+    assert "a recipe for the kind fastq" in str(result.exception)
+
+
+def test_frequencies_of_too_few_people_are_refused(run):
+    result = run("frequencies", VCF.encode(), "out.vcf.gz")
+    assert "twice as many people" in str(result.exception)
+    assert not (run.folder / "out.vcf.gz").exists()
