@@ -343,6 +343,8 @@ def test_inv01_a_ledger_that_is_behind_lets_nothing_leave(world: World) -> None:
             self._ledger.sync()
             return int(self.size)
 
+        confirm = sync
+
     release = ask(world)
     behind = replace(world.env, ledger=Behind(world.env.ledger))
     with pytest.raises(LedgerUnavailable):
