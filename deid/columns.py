@@ -49,6 +49,7 @@ class ColumnRule:
     generalise: Generalise | None
     missing: str
     type: str
+    weight: float = 1.0
 
     @property
     def leaves(self) -> bool:
@@ -72,6 +73,7 @@ def read_column(name: str, value: object, place: str) -> ColumnRule:
         generalise=generalise,
         missing=fields.choice("missing", ("refuse", "keep"), "refuse"),
         type=fields.choice("type", ("text", "integer", "number"), "text"),
+        weight=fields.number("weight", least=1e-3, most=1e3, default=1),
     )
     fields.done()
     _refuse_unsafe(rule, place)
@@ -185,6 +187,8 @@ def _refuse_unsafe(rule: ColumnRule, place: str) -> None:
         raise RecipeError(place, "free text never leaves: its transform is drop", code="recipe_unsafe")
     if "pseudonym" in names and rule.role != "identifier":
         raise RecipeError(place, "a pseudonym column has the role identifier", code="recipe_unsafe")
+    if rule.weight != 1 and rule.role != "quasi":
+        raise RecipeError(place, "only the loss of a quasi-identifier has a weight")
     if rule.generalise and rule.role != "quasi" and rule.generalise.level is None:
         raise RecipeError(place, "outside quasi-identifiers a hierarchy needs a fixed level", code="recipe_unsafe")
     if rule.type != "text" and (rule.generalise or names & {"date", "mask", "interval", "date-shift", "prefix"}):

@@ -19,8 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from deid.errors import TableError
-from deid.tables.classes import Sensitive, combine, distances, distinct_values, group
+from deid.tables.classes import Classes, Sensitive, combine, group
 from deid.tables.columnar import Column
+from deid.tables.measures import distinct, equal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,15 +38,7 @@ def assess_table(
     released: BinaryIO, *, quasi: Sequence[str], sensitive: Sequence[str] = (), limits: RiskLimits | None = None
 ) -> dict[str, Any]:
     """Risk of a Parquet file. Raises TableError when it cannot be read or lacks a column."""
-    try:
-        table = pq.read_table(pa.BufferReader(released.read()))
-    except (pa.ArrowException, OSError):
-        raise TableError("released table: not a readable Parquet file", code="table_unreadable") from None
-    wanted = [*quasi, *sensitive]
-    for name in wanted:
-        if name not in table.column_names:
-            raise TableError(f"released table: has no column {name!r}", code="table_column_missing")
-    columns = {name: _column(table.column(name)) for name in table.column_names}
+    columns = read_released(released, wanted=[*quasi, *sensitive])
     found = measure_table(columns, quasi=quasi, sensitive=sensitive)
     # The participant column (the first, by core_table) is unique by design; the rest should not be.
     others = dict(list(columns.items())[1:])
@@ -53,6 +46,18 @@ def assess_table(
     if limits is not None:
         found |= grade(found, limits)
     return found
+
+
+def read_released(released: BinaryIO, *, wanted: Sequence[str]) -> dict[str, Column]:
+    """Every column of a Parquet file, in its order. Raises TableError when it cannot be read or lacks a wanted one."""
+    try:
+        table = pq.read_table(pa.BufferReader(released.read()))
+    except (pa.ArrowException, OSError):
+        raise TableError("released table: not a readable Parquet file", code="table_unreadable") from None
+    for name in wanted:
+        if name not in table.column_names:
+            raise TableError(f"released table: has no column {name!r}", code="table_column_missing")
+    return {name: _column(table.column(name)) for name in table.column_names}
 
 
 def measure_table(columns: Mapping[str, Column], *, quasi: Sequence[str], sensitive: Sequence[str]) -> dict[str, Any]:
@@ -75,11 +80,11 @@ def measure_table(columns: Mapping[str, Column], *, quasi: Sequence[str], sensit
     }
     if sensitive:
         found["l"], found["t"] = {}, {}
-        weights = np.ones(rows, np.int64)
+        at = Classes(of=classes, count=count, weights=np.ones(rows, np.int64))
         for name in sensitive:
-            at = Sensitive(name=name, codes=columns[name].codes, count=len(columns[name].values))
-            found["l"][name] = int(distinct_values(classes, count, at.codes, at.count).min())
-            found["t"][name] = round(float(distances(classes, count, at, weights).max()), 12)
+            column = Sensitive(name=name, codes=columns[name].codes, count=len(columns[name].values))
+            found["l"][name] = int(distinct(at, column).min())
+            found["t"][name] = round(float(equal(at, column).max()), 12)
     return found
 
 

@@ -1,7 +1,8 @@
 """Compiled kernels, each with a plain-Python twin that writes the same bytes or finds the same things.
 
-They are optional: where the package was installed without a compiler, ``has_variants`` and ``has_measure`` are false
-and the twins are used. A kernel gets bytes and gives bytes; it knows no file, no network, no clock and no key.
+They are optional: where the package was installed without a compiler, ``has_variants``, ``has_measure`` and
+``has_tables`` are false and the twins are used. A kernel gets bytes and gives bytes; it knows no file, no network,
+no clock and no key.
 """
 
 from __future__ import annotations
@@ -18,5 +19,11 @@ except ImportError:
     has_measure = False
 else:
     has_measure = True
+try:
+    from deid.native import _tables
+except ImportError:
+    has_tables = False
+else:
+    has_tables = True
 
-__all__ = ["_measure", "_variants", "has_measure", "has_variants"]
+__all__ = ["_measure", "_tables", "_variants", "has_measure", "has_tables", "has_variants"]

@@ -22,11 +22,12 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from deid.columns import ColumnRule, Step
-from deid.errors import DeidError, TableError
-from deid.recipe import Model, Recipe
-from deid.risk import assess_table, measure_table
+from deid.errors import TableError
+from deid.recipe import Recipe
+from deid.risk import assess_table, measure_table, read_released
 from deid.tables.anonymise import Anonymised, anonymise
 from deid.tables.columnar import Column, Table, Value
+from deid.tables.promises import prove
 from deid.tables.reading import read_table
 from deid.tables.values import UnreadableError, change_of, shift_date
 from deid.tables.writing import arrow_table, parquet_bytes
@@ -71,7 +72,7 @@ def core_table(
     person = next(rule.name for rule in rules if any(step.name == "pseudonym" for step in rule.steps))
     kept = _permitted(table, person, people)
     changed = {rule.name: _change(rule, kept, person, people) for rule in rules}
-    done = anonymise(recipe, changed, kept.rows)
+    done = anonymise(recipe, changed, kept.rows, _population(recipe, rules))
     codes = [str(code) for code in done.columns[person].cells()]
     output, rows = _write(rules, person, done)
     report = {
@@ -198,8 +199,21 @@ def _shift(column: Column, table: Table, name: str, people: People, persons: Col
 def _write(rules: list[ColumnRule], person: str, done: Anonymised) -> tuple[bytes, int]:
     order = [person, *(rule.name for rule in rules if rule.name != person)]
     types = {rule.name: rule.type for rule in rules}
-    table = arrow_table({name: done.columns[name].cells() for name in order}, types)
+    table = arrow_table({name: done.columns[name] for name in order}, types)
     return parquet_bytes(table), int(table.num_rows)
+
+
+def _population(recipe: Recipe, rules: list[ColumnRule]) -> dict[str, Column] | None:
+    """The quasi-identifiers of the population the models name, changed like the table's; None where none is named."""
+    named = next((model.file for model in recipe.models if model.of_population), None)
+    if named is None:
+        return None
+    quasi = [rule for rule in rules if rule.role == "quasi"]
+    try:
+        table, _ = read_table(io.BytesIO(recipe.files[named]), columns=[rule.name for rule in quasi], form=recipe.input)
+        return {rule.name: _change(rule, table, "", People(codes={})) for rule in quasi}
+    except TableError as error:
+        raise TableError(str(error).replace("table", "population", 1), code=error.code) from None
 
 
 def _measured(recipe: Recipe, before: Mapping[str, Column], output: bytes, done: Anonymised) -> dict[str, Any]:
@@ -208,38 +222,10 @@ def _measured(recipe: Recipe, before: Mapping[str, Column], output: bytes, done:
     if not quasi:
         return {}
     after = assess_table(io.BytesIO(output), quasi=quasi, sensitive=sensitive)
-    names = [model.name for model in recipe.models]
-    models = {
-        # A model asked of two columns needs two entries; the plain name is kept where one is asked.
-        model.name if names.count(model.name) == 1 else f"{model.name} {model.column}": {
-            "wanted": model.wanted,
-            "reached": _reached(model, after),
-        }
-        for model in recipe.models
-    }
-    _refuse_broken_promise(models)
+    columns = read_released(io.BytesIO(output), wanted=[*quasi, *sensitive])
     return {
-        "models": models,
+        "models": prove(recipe, columns, done.population),
         "risk": {"before": measure_table(before, quasi=quasi, sensitive=sensitive), "after": after},
         "utility": done.utility
         | {"discernibility": after["discernibility"] + done.suppressed * len(next(iter(before.values())).codes)},
     }
-
-
-def _reached(model: Model, after: Mapping[str, Any]) -> float:
-    if model.name == "k-anonymity":
-        return int(after["k"])
-    found: float = after["l" if model.name == "l-diversity" else "t"][model.column]
-    return found
-
-
-def _refuse_broken_promise(models: Mapping[str, Mapping[str, float]]) -> None:
-    """The search said the models hold; the bytes are measured again, and a difference stops everything."""
-    for name, model in models.items():
-        enough = (
-            model["reached"] <= model["wanted"] + 1e-9
-            if name.startswith("t-closeness")
-            else model["reached"] >= model["wanted"]
-        )
-        if not enough:
-            raise DeidError(f"table: {name} was promised but the written file does not have it", code="model_not_met")

@@ -38,6 +38,7 @@ class Axis:
     labels: tuple[tuple[Value, ...], ...]
     cost: tuple[npt.NDArray[np.float64], ...]
     fixed: int | None
+    weight: float = 1.0
 
     @property
     def height(self) -> int:
