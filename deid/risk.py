@@ -39,19 +39,34 @@ def assess_table(
 ) -> dict[str, Any]:
     """Risk of a Parquet file. Raises TableError when it cannot be read or lacks a column."""
     columns = read_released(released, wanted=[*quasi, *sensitive])
+    return assess_columns(columns, quasi=quasi, sensitive=sensitive, limits=limits)
+
+
+def assess_columns(
+    columns: Mapping[str, Column],
+    *,
+    quasi: Sequence[str],
+    sensitive: Sequence[str] = (),
+    limits: RiskLimits | None = None,
+) -> dict[str, Any]:
+    """Risk of columns as ``read_released`` gives them."""
     found = measure_table(columns, quasi=quasi, sensitive=sensitive)
-    # The participant column (the first, by core_table) is unique by design; the rest should not be.
-    others = dict(list(columns.items())[1:])
-    found["row_uniques"] = measure_uniques(others)
+    found["row_uniques"] = measure_uniques(columns)
     if limits is not None:
         found |= grade(found, limits)
     return found
 
 
 def read_released(released: BinaryIO, *, wanted: Sequence[str]) -> dict[str, Column]:
-    """Every column of a Parquet file, in its order. Raises TableError when it cannot be read or lacks a wanted one."""
+    """Every column of a Parquet file but the first. Raises TableError when it cannot be read or lacks a wanted one.
+
+    The first is the participant's (``core_table`` writes it so): it is unique by design; the rest should not be.
+    """
     try:
-        table = pq.read_table(pa.BufferReader(released.read()))
+        file = pq.ParquetFile(pa.BufferReader(released.read()))
+        names = file.schema_arrow.names[1:]
+        names = [name for name in file.schema_arrow.names if name in names or name in wanted]
+        table = file.read(columns=names)
     except (pa.ArrowException, OSError):
         raise TableError("released table: not a readable Parquet file", code="table_unreadable") from None
     for name in wanted:

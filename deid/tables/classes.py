@@ -46,7 +46,7 @@ class Wanted:
 
 def group(keys: Codes) -> tuple[Codes, int]:
     """Class number of each key, dense, and the number of classes."""
-    order = np.argsort(keys, kind="stable")
+    order = np.argsort(keys)  # not stable: equal keys get one number in any order
     ordered = keys[order]
     starts = np.empty(len(keys), np.bool_)
     starts[:1] = True

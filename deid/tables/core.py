@@ -19,14 +19,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-import numpy as np
+import pyarrow as pa
 
 from deid.columns import ColumnRule, Step
 from deid.errors import TableError
 from deid.recipe import Recipe
-from deid.risk import assess_table, measure_table, read_released
+from deid.risk import assess_columns, measure_table, read_released
 from deid.tables.anonymise import Anonymised, anonymise
 from deid.tables.columnar import Column, Table, Value
+from deid.tables.permitted import Permitted, permitted
 from deid.tables.promises import prove
 from deid.tables.reading import read_table
 from deid.tables.values import UnreadableError, change_of, shift_date
@@ -68,37 +69,40 @@ def core_table(
     _refuse_shared_codes(people)
     content = source.read()
     rules = [rule for rule in recipe.columns if rule.leaves]
-    table, records = read_table(io.BytesIO(content), columns=[rule.name for rule in rules], form=recipe.input)
     person = next(rule.name for rule in rules if any(step.name == "pseudonym" for step in rule.steps))
-    kept = _permitted(table, person, people)
-    changed = {rule.name: _change(rule, kept, person, people) for rule in rules}
-    done = anonymise(recipe, changed, kept.rows, _population(recipe, rules))
-    codes = [str(code) for code in done.columns[person].cells()]
-    output, rows = _write(rules, person, done)
+    table, ids = read_table(
+        io.BytesIO(content), columns=[rule.name for rule in rules], form=recipe.input, person=person
+    )
+    others = [rule for rule in rules if rule.name != person]
+    kept = permitted(table, ids, person, people.codes)
+    changed = {rule.name: _change(rule, kept, people) for rule in others}
+    done = anonymise(recipe, changed, kept.table.rows, _population(recipe, others))
+    codes = kept.codes.filter(pa.array(done.kept))
+    output = _write(others, person, codes, done)
     report = {
         "recipe": recipe.summary,
         "input": {
-            "records": records,
-            "participants": len(kept.rows),
+            "records": len(ids),
+            "participants": len(kept.codes),
             "digest": f"sha256:{hashlib.sha256(content).hexdigest()}",
         },
         "output": {
-            "records": rows,
-            "participants": rows,
+            "records": len(codes),
+            "participants": len(codes),
             "digest": f"sha256:{hashlib.sha256(output).hexdigest()}",
             "bytes": len(output),
         },
         "removed": {
-            "not_permitted": records - len(kept.rows),
+            "not_permitted": len(ids) - len(kept.codes),
             "suppressed": done.suppressed,
-            "permitted_without_row": len(people.codes) - len(kept.rows),
+            "permitted_without_row": len(people.codes) - len(kept.codes),
         },
         **_measured(recipe, changed, output, done),
     }
     sink.write(output)
     return TableOutcome(
         report=report,
-        participants=tuple(codes),
+        participants=tuple(codes.to_pylist()),
         quasi=tuple(recipe.leaving("quasi")),
         sensitive=tuple(recipe.leaving("sensitive")),
     )
@@ -111,43 +115,8 @@ def _refuse_shared_codes(people: People) -> None:
         raise TableError("participants: two people share one internal code", code="names_invalid")
 
 
-def _permitted(table: Table, person: str, people: People) -> Table:
-    """Rows of permitted people, the person column already as internal codes, ordered by code."""
-    column = table.columns[person]
-    missing = [code for code, value in enumerate(column.values) if value is None]
-    if missing:
-        row = column.first_row(missing[0], table.rows)
-        raise TableError(f"table, column {person!r}, data row {row}: no participant id", code="table_value")
-    named = [None if value is None else people.codes.get(value) for value in column.values]
-    allowed = np.array([name is not None for name in named], np.bool_)[column.codes]
-    rows = np.flatnonzero(allowed)
-    if not len(rows):
-        raise TableError(
-            "table: no row belongs to a permitted participant; check that the ids are those of the sample sheet",
-            code="table_no_permitted_row",
-        )
-    counted = np.bincount(column.codes[rows], minlength=len(column.values))
-    if counted.max() > 1:
-        row = int(table.rows[rows][np.flatnonzero(column.codes[rows] == counted.argmax())[1]])
-        raise TableError(
-            f"table, column {person!r}, data row {row}: a participant stands in a second row; "
-            "a table of people has one row for each",
-            code="table_duplicate_participant",
-        )
-    codes = np.array([named[code] for code in column.codes[rows].tolist()])
-    ordered = rows[np.argsort(codes)]
-    return Table(
-        columns={
-            name: column.map(lambda value: people.codes.get(value or "")).take(ordered)
-            if name == person
-            else at.take(ordered)
-            for name, at in table.columns.items()
-        },
-        rows=table.rows[ordered],
-    )
-
-
-def _change(rule: ColumnRule, table: Table, person: str, people: People) -> Column:
+def _change(rule: ColumnRule, kept: Permitted, people: People) -> Column:
+    table = kept.table
     column = table.columns[rule.name]
     if rule.missing == "refuse" and None in column.values:
         row = column.first_row(column.values.index(None), table.rows)
@@ -157,8 +126,8 @@ def _change(rule: ColumnRule, table: Table, person: str, people: People) -> Colu
         )
     for step in rule.steps:
         if step.name == "date-shift":
-            column = _shift(column, table, rule.name, people, table.columns[person])
-        elif step.name != "pseudonym":
+            column = _shift(column, kept, rule.name, people)
+        else:
             column = _map(column, step, table, rule.name)
     return column
 
@@ -178,29 +147,28 @@ def _map(column: Column, step: Step, table: Table, name: str) -> Column:
     return column.map(one)
 
 
-def _shift(column: Column, table: Table, name: str, people: People, persons: Column) -> Column:
+def _shift(column: Column, kept: Permitted, name: str, people: People) -> Column:
     """Each person's own number of days, so that their intervals stay true."""
     moved: list[Value] = []
-    for row, (value, code) in enumerate(zip(column.cells(), persons.cells(), strict=True)):
+    for row, (value, code) in enumerate(zip(column.cells(), kept.codes.to_pylist(), strict=True)):
         if value is not None and code not in people.shifts:
             raise TableError(
                 "participants: a date is to be shifted but someone has no number of days", code="names_invalid"
             )
         try:
-            moved.append(None if value is None else shift_date(value, people.shifts[str(code)]))
+            moved.append(None if value is None else shift_date(value, people.shifts[code]))
         except UnreadableError as error:
-            place = int(table.rows[row])
+            place = int(kept.table.rows[row])
             raise TableError(
                 f"table, column {name!r}, data row {place}: {error} is expected", code="table_value"
             ) from None
     return Column.of(moved)
 
 
-def _write(rules: list[ColumnRule], person: str, done: Anonymised) -> tuple[bytes, int]:
-    order = [person, *(rule.name for rule in rules if rule.name != person)]
+def _write(rules: list[ColumnRule], person: str, codes: Any, done: Anonymised) -> bytes:
     types = {rule.name: rule.type for rule in rules}
-    table = arrow_table({name: done.columns[name] for name in order}, types)
-    return parquet_bytes(table), int(table.num_rows)
+    table = arrow_table({rule.name: done.columns[rule.name] for rule in rules}, types)
+    return parquet_bytes(table.add_column(0, person, codes) if rules else pa.table({person: codes}))
 
 
 def _population(recipe: Recipe, rules: list[ColumnRule]) -> dict[str, Column] | None:
@@ -211,7 +179,8 @@ def _population(recipe: Recipe, rules: list[ColumnRule]) -> dict[str, Column] | 
     quasi = [rule for rule in rules if rule.role == "quasi"]
     try:
         table, _ = read_table(io.BytesIO(recipe.files[named]), columns=[rule.name for rule in quasi], form=recipe.input)
-        return {rule.name: _change(rule, table, "", People(codes={})) for rule in quasi}
+        everybody = Permitted(table=table, codes=pa.array([], pa.string()))
+        return {rule.name: _change(rule, everybody, People(codes={})) for rule in quasi}
     except TableError as error:
         raise TableError(str(error).replace("table", "population", 1), code=error.code) from None
 
@@ -221,8 +190,8 @@ def _measured(recipe: Recipe, before: Mapping[str, Column], output: bytes, done:
     quasi, sensitive = recipe.leaving("quasi"), recipe.leaving("sensitive")
     if not quasi:
         return {}
-    after = assess_table(io.BytesIO(output), quasi=quasi, sensitive=sensitive)
     columns = read_released(io.BytesIO(output), wanted=[*quasi, *sensitive])
+    after = assess_columns(columns, quasi=quasi, sensitive=sensitive)
     return {
         "models": prove(recipe, columns, done.population),
         "risk": {"before": measure_table(before, quasi=quasi, sensitive=sensitive), "after": after},

@@ -46,7 +46,9 @@ def recode_locally(problem: Problem) -> Chosen:
         k=problem.wanted.k,
     )
     classes, made = split(task)
-    heights = [_heights(tree, rank, classes, made) for tree, rank in zip(trees, ranks, strict=True)]
+    by_class = np.argsort(classes, kind="stable")
+    starts = np.searchsorted(classes[by_class], np.arange(made))
+    heights = [_heights(tree, rank[by_class], starts)[classes] for tree, rank in zip(trees, ranks, strict=True)]
     return _chosen(problem, bounds, heights, order)
 
 
@@ -91,17 +93,13 @@ def _protect(column: Sensitive, weights: Codes) -> Protected:
     return Protected(tree=Tree(levels=levels, costs=np.zeros(levels.shape)), whole=whole, rules=column.rules)
 
 
-def _heights(tree: Tree, ranks: Codes, classes: Codes, made: int) -> Codes:
-    """The lowest level at which each combination's class is one group."""
-    order = np.argsort(classes, kind="stable")
-    starts = np.searchsorted(classes[order], np.arange(made))
-    first = np.minimum.reduceat(ranks[order], starts)
-    last = np.maximum.reduceat(ranks[order], starts)
-    height = np.zeros(made, np.int64)
+def _heights(tree: Tree, ranks: Codes, starts: Codes) -> Codes:
+    """The lowest level at which each class is one group; ``ranks`` lie class by class."""
+    first, last = np.minimum.reduceat(ranks, starts), np.maximum.reduceat(ranks, starts)
+    height = np.zeros(len(starts), np.int64)
     for level in range(len(tree.levels) - 1):
         height[(height == level) & (tree.levels[level, first] != tree.levels[level, last])] += 1
-    found: Codes = height[classes]
-    return found
+    return height
 
 
 def _chosen(problem: Problem, bounds: Sequence[Sequence[int]], heights: Sequence[Codes], order: Codes) -> Chosen:

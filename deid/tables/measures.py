@@ -100,7 +100,8 @@ def _pairs(classes: Classes, column: Sensitive) -> tuple[Codes, Codes, Floats]:
 
 def distinct(classes: Classes, column: Sensitive) -> Floats:
     """How many different values each class holds."""
-    pairs = np.unique(classes.of * column.count + column.codes)
+    pairs = np.sort(classes.of * column.count + column.codes)
+    pairs = pairs[np.diff(pairs, prepend=-1) != 0]
     return np.bincount(pairs // column.count, minlength=classes.count).astype(np.float64)
 
 
