@@ -19,9 +19,10 @@ from deid.recipe import Recipe
 from deid.tables.classes import Population, Wanted, combine, group
 from deid.tables.columnar import Codes, Column, Mask, Value, recode
 from deid.tables.hierarchy import Axis, Place, build_axis
+from deid.tables.judging import Chosen, Problem
 from deid.tables.local import recode_locally
 from deid.tables.protected import protect
-from deid.tables.search import Chosen, Problem, as_written, search
+from deid.tables.search import as_written, search
 
 FIRST = 1000.0  # how much more a column counts that the researcher wants first
 

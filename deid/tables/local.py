@@ -15,8 +15,9 @@ import numpy as np
 from deid.tables.classes import Classes, combine, good_classes, group
 from deid.tables.columnar import Codes, Mask
 from deid.tables.hierarchy import Axis
+from deid.tables.judging import Chosen, Problem
 from deid.tables.measures import Floats, Sensitive, holds
-from deid.tables.search import Chosen, Problem, not_met
+from deid.tables.search import not_met
 from deid.tables.splitting import Protected, Splitting, Tree, split
 
 

@@ -93,16 +93,20 @@ def measure(rule: Rule, classes: Classes, column: Sensitive) -> Floats:
 
 def _pairs(classes: Classes, column: Sensitive) -> tuple[Codes, Codes, Floats]:
     """Class, value and rows of each pair of class and value that occurs, by class."""
-    pairs, place = np.unique(classes.of * column.count + column.codes, return_inverse=True)
-    rows: Floats = np.bincount(place, classes.weights, len(pairs)).astype(np.float64)
+    keys = classes.of * column.count + column.codes
+    if classes.count * column.count <= 4 * len(keys):  # few enough to count without sorting
+        pairs = np.flatnonzero(np.bincount(keys))
+        rows: Floats = np.bincount(keys, classes.weights).astype(np.float64)[pairs]
+        return pairs // column.count, pairs % column.count, rows
+    pairs, place = np.unique(keys, return_inverse=True)
+    rows = np.bincount(place, classes.weights, len(pairs)).astype(np.float64)
     return pairs // column.count, pairs % column.count, rows
 
 
 def distinct(classes: Classes, column: Sensitive) -> Floats:
     """How many different values each class holds."""
-    pairs = np.sort(classes.of * column.count + column.codes)
-    pairs = pairs[np.diff(pairs, prepend=-1) != 0]
-    return np.bincount(pairs // column.count, minlength=classes.count).astype(np.float64)
+    of_class, _, _ = _pairs(classes, column)
+    return np.bincount(of_class, minlength=classes.count).astype(np.float64)
 
 
 def entropy(classes: Classes, column: Sensitive) -> Floats:

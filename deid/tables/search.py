@@ -6,159 +6,25 @@ the NCP of the value written, a suppressed row counting 1. The loss of a node is
 Without suppression it is a sum over columns of one term each (logarithms for the second), a lower bound that rises up
 the lattice; so nodes are visited by rising bound and the search ends when the bound reaches the best loss found. Where
 merging good classes keeps them good (k, l), too much suppression at a node condemns every node below it: chains to the
-top are bisected to condemn much at once. The budget counts nodes evaluated; when it ends, the best so far is returned
-and says so. A lattice too large to hold is walked down from the top and then searched around the place reached.
+top are bisected to condemn much at once. t-closeness is not of that kind once rows are left out, since the whole table
+moves; but a distance is convex, so a class far from the whole says how many of its rows every node below must leave out
+at least (``deid.tables.judging``), and that condemns too. The budget counts nodes evaluated; when it ends, the best so
+far is returned and says so. A lattice too large to hold is walked down from the top and then searched around the place
+reached.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from deid.errors import ModelError
-from deid.tables.classes import Classes, Floats, Wanted, combine, good_classes, group
-from deid.tables.columnar import Codes, Mask
-from deid.tables.hierarchy import Axis
-from deid.tables.measures import holds
+from deid.tables.judging import ROUND, Chosen, Evaluator, Node, Problem
 
 GRID_LIMIT = 4_000_000  # nodes; above it the lattice is not held, and the search walks down from the top
-_ROUND = 12  # decimals of a loss: two sums of the same numbers in another order must not differ
-
-Node = tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chosen:
-    """The height of each combination on each axis, what is suppressed, and the loss of each column.
-
-    ``evaluated`` counts lattice nodes; it is None where there was no lattice.
-    """
-
-    levels: tuple[Codes, ...]
-    bad: Mask
-    losses: tuple[float, ...]
-    optimal: bool
-    evaluated: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """Distinct combinations (``base[q][i]``, base code of axis q) with weights, the axes and what is wanted."""
-
-    axes: tuple[Axis, ...]
-    base: tuple[Codes, ...]
-    weights: Codes
-    wanted: Wanted
-    limit: int
-    objective: str = "ncp"
-
-
-class Evaluator:
-    """Judges nodes; counts them against the budget and remembers each answer."""
-
-    def __init__(self, problem: Problem, budget: int) -> None:
-        self.problem = problem
-        self.budget = budget
-        self.seen: dict[Node, tuple[int, float]] = {}
-        self._codes = [
-            [codes[base] for codes in axis.codes] for axis, base in zip(problem.axes, problem.base, strict=True)
-        ]
-        self._sizes = [[len(labels) for labels in axis.labels] for axis in problem.axes]
-        self._costs = [
-            [cost[base] for cost in axis.cost] for axis, base in zip(problem.axes, problem.base, strict=True)
-        ]
-        self.total = int(problem.weights.sum())
-        self.shares = np.array([axis.weight for axis in problem.axes]) / sum(axis.weight for axis in problem.axes)
-        self.losses: list[Floats] = [
-            np.array([(cost * problem.weights).sum() / self.total for cost in costs]) for costs in self._costs
-        ]
-        self.bounds = [share * self.term(loss) for share, loss in zip(self.shares, self.losses, strict=True)]
-
-    def term(self, loss: Floats) -> Floats:
-        """What a column's loss adds to the sum that is made small."""
-        return loss if self.problem.objective == "ncp" else np.log1p(loss)
-
-    @property
-    def spent(self) -> bool:
-        """True when the budget is used up."""
-        return len(self.seen) >= self.budget
-
-    def bound(self, node: Node) -> float:
-        """The loss of the node if nothing were suppressed."""
-        return float(sum(bounds[level] for bounds, level in zip(self.bounds, node, strict=True)))
-
-    def judge(self, node: Node) -> tuple[int, float]:
-        """Rows suppressed by k and l alone, and the whole loss; infinite loss where the limit is passed."""
-        if node not in self.seen:
-            self.seen[node] = self._judge(node)
-        return self.seen[node]
-
-    def bad(self, node: Node, *, relative: bool = True) -> Mask:
-        """For each combination, whether the node suppresses it."""
-        of, count = group(self._keys(node))
-        classes = Classes(of=of, count=count, weights=self.problem.weights)
-        result: Mask = ~good_classes(classes, self.problem.wanted, relative=relative)[of]
-        return result
-
-    def column_losses(self, node: Node, bad: Mask) -> Floats:
-        """The loss of each column: each cell of a suppressed row counts 1 instead of its NCP."""
-        gone = self.problem.weights[bad]
-        more = [((1 - at[level][bad]) * gone).sum() / self.total for at, level in zip(self._costs, node, strict=True)]
-        whole: Floats = np.array([at[level] for at, level in zip(self.losses, node, strict=True)]) + np.array(more)
-        return whole
-
-    def choose(self, node: Node, *, optimal: bool) -> Chosen:
-        """The node as an answer."""
-        bad = self.bad(node)
-        return Chosen(
-            levels=tuple(np.full(len(bad), level, np.int64) for level in node),
-            bad=bad,
-            losses=tuple(self.column_losses(node, bad).tolist()),
-            optimal=optimal,
-            evaluated=len(self.seen),
-        )
-
-    def _judge(self, node: Node) -> tuple[int, float]:
-        bad = self.bad(node, relative=False)
-        suppressed = certain = int(self.problem.weights[bad].sum())
-        if certain <= self.problem.limit and not self.problem.wanted.monotone:
-            bad = self.bad(node)
-            suppressed = int(self.problem.weights[bad].sum())
-            if not self._close(node, ~bad):
-                return certain, math.inf
-        if suppressed > self.problem.limit or suppressed == self.total or self._told_absent(bad):
-            return certain, math.inf
-        if not suppressed:
-            return certain, round(self.bound(node), _ROUND)
-        return certain, round(float(self.shares @ self.term(self.column_losses(node, bad))), _ROUND)
-
-    def _told_absent(self, bad: Mask) -> bool:
-        """Where a least presence is wanted: whether somebody of the population is seen not to be in the table."""
-        population = self.problem.wanted.population
-        return population is not None and population.least > 0 and bool((population.weights[bad] > 0).any())
-
-    def _close(self, node: Node, kept: Mask) -> bool:
-        """Whether t-closeness holds among the rows kept: leaving rows out moves the whole table's distribution too."""
-        kept = kept & (self.problem.weights > 0)
-        if not kept.any():
-            return False
-        of, count = group(self._keys(node)[kept])
-        classes = Classes(of=of, count=count, weights=self.problem.weights[kept])
-        return all(
-            holds(rule, classes, column.of(kept)).all()
-            for column in self.problem.wanted.sensitive
-            for rule in column.rules
-            if rule.relative
-        )
-
-    def _keys(self, node: Node) -> Codes:
-        codes = [at[level] for at, level in zip(self._codes, node, strict=True)]
-        sizes = [at[level] for at, level in zip(self._sizes, node, strict=True)]
-        return combine(codes, sizes, len(self.problem.weights))
 
 
 def search(problem: Problem, budget: int) -> Chosen:
@@ -227,12 +93,12 @@ class _Lattice:
             shape = [1] * len(self.shape)
             shape[axis] = self.shape[axis]
             grid = grid + bounds[least : least + self.shape[axis]].reshape(shape)
-        return np.round(grid, _ROUND).reshape(-1)
+        return np.round(grid, ROUND).reshape(-1)
 
     def _probe(self, node: Node) -> tuple[float, Node]:
         """Judge the node; when it is condemned, bisect a chain to the top so that as much as possible falls with it."""
         best = (self._judge(node), node)
-        if not math.isinf(best[0]) or not self.evaluator.problem.wanted.monotone:
+        if not math.isinf(best[0]):
             return best
         chain = self._chain(node)
         low, high = 0, len(chain)
@@ -259,7 +125,7 @@ class _Lattice:
                 for axis in range(len(node))
                 if node[axis] < self.top[axis]
             ]
-            node = min(ups, key=lambda up: (round(self.evaluator.bound(up), _ROUND), up))
+            node = min(ups, key=lambda up: (round(self.evaluator.bound(up), ROUND), up))
             chain.append(node)
         return chain
 
@@ -287,7 +153,7 @@ class _Walk:
             if self.evaluator.spent:
                 break
             # A node whose loss without suppression is no better cannot be better with it.
-            if round(self.evaluator.bound(node), _ROUND) < best[0]:
+            if round(self.evaluator.bound(node), ROUND) < best[0]:
                 best = min(best, (self.evaluator.judge(node)[1], node))
         return best
 
