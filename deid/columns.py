@@ -18,7 +18,9 @@ from deid.strict import Fields, one_key
 ROLES = ("identifier", "quasi", "sensitive", "insensitive", "text")
 WORDS = ("keep", "drop", "pseudonym", "date-shift")
 STEPS = ("generalise", "round", "top", "bottom", "interval", "prefix", "mask", "date")
-BUILDERS = ("file", "intervals", "prefix", "dates", "all-or-nothing")
+DRAWN = ("noise", "pram", "swap")  # need a seed for each person
+WHOLE = (*DRAWN, "micro-aggregate", "local-suppression")  # look at the whole column of permitted rows
+BUILDERS = ("file", "intervals", "prefix", "dates", "order", "places", "all-or-nothing")
 DATE_UNITS = ("day", "month", "quarter", "year")
 
 
@@ -124,7 +126,25 @@ def _read_settings(key: str, settings: Any, place: str) -> Any:
         mask = (inner.whole("keep", least=0), inner.text("with", "*"))
         inner.done()
         return mask
-    raise RecipeError(f"{place}.{key}", f"not one of {', '.join(STEPS)}", code="recipe_unknown_key")
+    if key in WHOLE:
+        return _read_whole(key, settings, fields.at(key))
+    raise RecipeError(f"{place}.{key}", f"not one of {', '.join((*STEPS, *WHOLE))}", code="recipe_unknown_key")
+
+
+def _read_whole(key: str, settings: Any, place: str) -> Any:
+    inner = Fields(settings, place)
+    read: Any
+    if key == "noise":
+        read = (_positive(inner.take("scale"), inner.at("scale")), _positive(inner.take("round"), inner.at("round")))
+    elif key == "pram":
+        read = inner.number("stay", least=0, most=1)
+    elif key == "swap":
+        read = inner.number("share", least=0, most=1)
+    else:
+        name = "size" if key == "micro-aggregate" else "below"
+        read = inner.whole(name, least=2)
+    inner.done()
+    return read
 
 
 def _positive(value: Any, place: str) -> float | int:
@@ -150,7 +170,9 @@ def _read_builder(builder: str, made: Any, place: str) -> Any:
         if not isinstance(made, str) or not made:
             raise RecipeError(place, "a file name is expected")
         return made
-    if builder == "all-or-nothing":
+    if builder == "order":
+        return _read_order(made, place)
+    if builder in {"all-or-nothing", "places"}:
         if made is not True:
             raise RecipeError(place, "only true has a meaning here")
         return True
@@ -167,6 +189,23 @@ def _read_builder(builder: str, made: Any, place: str) -> Any:
             raise RecipeError(place, "lengths must fall: longest prefix first")
         return lengths
     return tuple(_read_date_unit(unit, place) for unit in made)
+
+
+def _read_order(made: Any, place: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Values in the order that has a meaning, and how many neighbours share a group at each level."""
+    fields = Fields(made, place)
+    values, sizes = fields.take("values"), fields.take("sizes")
+    fields.done()
+    if not isinstance(values, list) or not values or not all(isinstance(value, str) for value in values):
+        raise RecipeError(f"{place}.values", "a list of values as text is expected, in their order")
+    if len(set(values)) != len(values):
+        raise RecipeError(f"{place}.values", "a value stands twice")
+    if not isinstance(sizes, list) or not sizes:
+        raise RecipeError(f"{place}.sizes", "a list is expected, finest first")
+    sizes = [Fields({"sizes": size}, place).whole("sizes", least=2) for size in sizes]
+    if any(wide % fine for fine, wide in itertools.pairwise(sizes)):
+        raise RecipeError(f"{place}.sizes", "each size must be a multiple of the one before, or groups would overlap")
+    return tuple(values), tuple(sizes)
 
 
 def _read_date_unit(unit: Any, place: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 import rfc8785
 
-from deid.columns import ColumnRule, read_column
+from deid.columns import WHOLE, ColumnRule, read_column
 from deid.errors import RecipeError
 from deid.models import Model, read_models
 from deid.strict import Fields, one_key, read_yaml
@@ -65,6 +65,7 @@ class Recipe:
     suppression_limit: float
     search: Search
     input: InputForm
+    sample: float
     copy: Mapping[str, Any]
     files: Mapping[str, bytes] = field(repr=False)
     digest: str
@@ -97,6 +98,7 @@ def load_recipe(text: bytes, *, files: Callable[[str], bytes], code_version: str
     sensitive = [rule.name for rule in columns if rule.role == "sensitive" and rule.leaves]
     models = read_models(_read_list(fields, "models", ()), sensitive) if table else ()
     limit = fields.number("suppression-limit", least=0, most=1, default=0) if table else 0.0
+    sample = fields.number("sample", least=1e-6, most=1, default=1) if table else 1.0
     search = _read_search(fields.take("search", {}), columns) if table else Search()
     form = _read_input(fields.take("input", {})) if table else InputForm()
     fields.done()
@@ -114,6 +116,7 @@ def load_recipe(text: bytes, *, files: Callable[[str], bytes], code_version: str
         suppression_limit=limit,
         search=search,
         input=form,
+        sample=sample,
         copy=copy,
         files=closure,
         digest=_digest(body, closure, code_version),
@@ -188,6 +191,10 @@ def _refuse_half_said(columns: Sequence[ColumnRule], models: Sequence[Model], se
         raise RecipeError("models", "a model needs at least one quasi-identifier that leaves")
     if search.method == "local-recoding" and any(model.of_population for model in models):
         raise RecipeError("search.method", "k-map and delta-presence need full-domain")
+    if any(model.of_population for model in models):
+        for rule in columns:
+            if rule.role == "quasi" and any(step.name in (*WHOLE, "date-shift") for step in rule.steps):
+                raise RecipeError(f"columns.{rule.name}", "a column with random values has no like in a population")
     if search.method == "as-written":
         for rule in columns:
             if rule.generalise and rule.generalise.level is None:

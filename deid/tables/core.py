@@ -21,15 +21,22 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-from deid.columns import ColumnRule, Step
+from deid.columns import DRAWN, WHOLE, ColumnRule, Step
 from deid.errors import TableError
 from deid.recipe import Recipe
 from deid.risk import assess_columns, measure_table, read_released
 from deid.tables.anonymise import Anonymised, anonymise
 from deid.tables.columnar import Column, Table, Value
+from deid.tables.draws import draw
+from deid.tables.microaggregation import micro_aggregate
+from deid.tables.noise import add_noise
 from deid.tables.permitted import Permitted, permitted
+from deid.tables.pram import post_randomise
 from deid.tables.promises import prove
+from deid.tables.rarities import suppress_rare
 from deid.tables.reading import read_table
+from deid.tables.sampling import sample
+from deid.tables.swapping import swap
 from deid.tables.values import UnreadableError, change_of, shift_date
 from deid.tables.writing import arrow_table, parquet_bytes
 
@@ -46,10 +53,11 @@ class TableOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class People:
-    """The permitted participants: source id to internal code, and days to shift dates by for each code."""
+    """The permitted participants: source id to internal code; for each code days to shift dates and a seed."""
 
     codes: Mapping[str, str] = field(repr=False)
     shifts: Mapping[str, int] = field(default_factory=dict, repr=False)
+    seeds: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
 
 def core_table(
@@ -59,13 +67,15 @@ def core_table(
     *,
     participants: Mapping[str, str],
     shifts: Mapping[str, int] | None = None,
+    seeds: Mapping[str, bytes] | None = None,
 ) -> TableOutcome:
     """Write the core view as Parquet, participant column first, rows ordered by internal code; return the report.
 
     ``participants`` maps source ids to internal codes and holds permitted people only. ``shifts`` maps internal codes
-    to days, needed where the recipe shifts dates. Raises TableError, RecipeError or ModelError with nothing written.
+    to days, needed where the recipe shifts dates; ``seeds`` maps them to secret bytes, needed where it draws values.
+    Raises TableError, RecipeError or ModelError with nothing written.
     """
-    people = People(codes=participants, shifts=shifts or {})
+    people = People(codes=participants, shifts=shifts or {}, seeds=seeds or {})
     _refuse_shared_codes(people)
     content = source.read()
     rules = [rule for rule in recipe.columns if rule.leaves]
@@ -74,7 +84,8 @@ def core_table(
         io.BytesIO(content), columns=[rule.name for rule in rules], form=recipe.input, person=person
     )
     others = [rule for rule in rules if rule.name != person]
-    kept = permitted(table, ids, person, people.codes)
+    allowed = permitted(table, ids, person, people.codes)
+    kept = _sampled(recipe, allowed, people)
     changed = {rule.name: _change(rule, kept, people) for rule in others}
     done = anonymise(recipe, changed, kept.table.rows, _population(recipe, others))
     codes = kept.codes.filter(pa.array(done.kept))
@@ -83,7 +94,7 @@ def core_table(
         "recipe": recipe.summary,
         "input": {
             "records": len(ids),
-            "participants": len(kept.codes),
+            "participants": len(allowed.codes),
             "digest": f"sha256:{hashlib.sha256(content).hexdigest()}",
         },
         "output": {
@@ -93,10 +104,11 @@ def core_table(
             "bytes": len(output),
         },
         "removed": {
-            "not_permitted": len(ids) - len(kept.codes),
+            "not_permitted": len(ids) - len(allowed.codes),
             "suppressed": done.suppressed,
-            "permitted_without_row": len(people.codes) - len(kept.codes),
-        },
+            "permitted_without_row": len(people.codes) - len(allowed.codes),
+        }
+        | ({"not_sampled": len(allowed.codes) - len(kept.codes)} if recipe.sample < 1 else {}),
         **_measured(recipe, changed, output, done),
     }
     sink.write(output)
@@ -115,6 +127,13 @@ def _refuse_shared_codes(people: People) -> None:
         raise TableError("participants: two people share one internal code", code="names_invalid")
 
 
+def _sampled(recipe: Recipe, allowed: Permitted, people: People) -> Permitted:
+    if recipe.sample == 1:
+        return allowed
+    rows = sample(draw(people.seeds, allowed.codes, "sample"), recipe.sample)
+    return Permitted(table=allowed.table.take(rows), codes=allowed.codes.take(pa.array(rows)))
+
+
 def _change(rule: ColumnRule, kept: Permitted, people: People) -> Column:
     table = kept.table
     column = table.columns[rule.name]
@@ -127,9 +146,25 @@ def _change(rule: ColumnRule, kept: Permitted, people: People) -> Column:
     for step in rule.steps:
         if step.name == "date-shift":
             column = _shift(column, kept, rule.name, people)
+        elif step.name in WHOLE:
+            column = _perturb(column, step, kept, rule.name, people)
         else:
             column = _map(column, step, table, rule.name)
     return column
+
+
+def _perturb(column: Column, step: Step, kept: Permitted, name: str, people: People) -> Column:
+    """The steps that look at the whole column; a value they cannot read is refused with its row, as everywhere."""
+    if step.name in {"noise", "micro-aggregate"}:
+        column = _map(column, Step(name="number"), kept.table, name)
+    drawn = [draw(people.seeds, kept.codes, f"{step.name} {part} {name}") for part in (0, 1) if step.name in DRAWN]
+    if step.name == "noise":
+        return add_noise(column, drawn[0], *step.settings)
+    if step.name == "pram":
+        return post_randomise(column, drawn[0], drawn[1], step.settings)
+    if step.name == "swap":
+        return swap(column, drawn[0], step.settings)
+    return (micro_aggregate if step.name == "micro-aggregate" else suppress_rare)(column, step.settings)
 
 
 def _map(column: Column, step: Step, table: Table, name: str) -> Column:
