@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
@@ -32,11 +32,12 @@ from deid.tables.microaggregation import micro_aggregate
 from deid.tables.noise import add_noise
 from deid.tables.permitted import Permitted, permitted
 from deid.tables.pram import post_randomise
-from deid.tables.promises import prove
+from deid.tables.promises import journalist, prove
 from deid.tables.rarities import suppress_rare
 from deid.tables.reading import read_table
 from deid.tables.sampling import sample
 from deid.tables.swapping import swap
+from deid.tables.usefulness import usefulness
 from deid.tables.values import UnreadableError, change_of, shift_date
 from deid.tables.writing import arrow_table, parquet_bytes
 
@@ -76,7 +77,15 @@ def core_table(
     Raises TableError, RecipeError or ModelError with nothing written.
     """
     people = People(codes=participants, shifts=shifts or {}, seeds=seeds or {})
+    return make_core(recipe, source, sink, people=people)
+
+
+def make_core(
+    recipe: Recipe, source: BinaryIO, sink: BinaryIO, *, people: People, told: Callable[[str], None] = lambda _: None
+) -> TableOutcome:
+    """``core_table`` for people already put together; ``told`` hears each stage of long work."""
     _refuse_shared_codes(people)
+    told("reading")
     content = source.read()
     rules = [rule for rule in recipe.columns if rule.leaves]
     person = next(rule.name for rule in rules if any(step.name == "pseudonym" for step in rule.steps))
@@ -86,9 +95,12 @@ def core_table(
     others = [rule for rule in rules if rule.name != person]
     allowed = permitted(table, ids, person, people.codes)
     kept = _sampled(recipe, allowed, people)
+    told("changing values")
     changed = {rule.name: _change(rule, kept, people) for rule in others}
+    told("finding classes")
     done = anonymise(recipe, changed, kept.table.rows, _population(recipe, others))
     codes = kept.codes.filter(pa.array(done.kept))
+    told("writing and measuring")
     output = _write(others, person, codes, done)
     report = {
         "recipe": recipe.summary,
@@ -227,9 +239,12 @@ def _measured(recipe: Recipe, before: Mapping[str, Column], output: bytes, done:
         return {}
     columns = read_released(io.BytesIO(output), wanted=[*quasi, *sensitive])
     after = assess_columns(columns, quasi=quasi, sensitive=sensitive)
+    if done.population:
+        after |= journalist([columns[name] for name in quasi], [done.population[name] for name in quasi])
     return {
         "models": prove(recipe, columns, done.population),
         "risk": {"before": measure_table(before, quasi=quasi, sensitive=sensitive), "after": after},
         "utility": done.utility
+        | usefulness(before, columns)
         | {"discernibility": after["discernibility"] + done.suppressed * len(next(iter(before.values())).codes)},
     }

@@ -15,7 +15,7 @@ from deid.errors import DeidError
 from deid.models import Model
 from deid.recipe import Recipe
 from deid.tables.classes import Classes, combine, group
-from deid.tables.columnar import Column, recode
+from deid.tables.columnar import Codes, Column, recode
 from deid.tables.measures import Rule, measure
 from deid.tables.protected import protect
 
@@ -65,18 +65,33 @@ def _classes(columns: list[Column]) -> Classes:
     return Classes(of=of, count=count, weights=np.ones(rows, np.int64))
 
 
+def journalist(released: list[Column], people: list[Column]) -> dict[str, float]:
+    """Risk for one who knows only that somebody is in the population: one over the people each row could be."""
+    here, there = _counted(released, people)
+    return {
+        "journalist_max": float(1 / max(there[here > 0].min(), 1)),
+        "journalist_mean": float((here[here > 0] / np.maximum(there[here > 0], 1)).sum() / here.sum()),
+    }
+
+
 def _against(model: Model, released: list[Column], people: list[Column]) -> float:
     """The fewest people of the population, or the largest presence, over the classes released."""
+    here, there = _counted(released, people)
+    if model.name == "k-map":
+        return int(there[here > 0].min())
+    if model.least > 0 and (here[there > 0] / there[there > 0] < model.least - SLACK).any():
+        raise DeidError("table: delta-presence was promised but somebody is seen to be absent", code="model_not_met")
+    return float((here[here > 0] / np.maximum(there[here > 0], 1)).max())
+
+
+def _counted(released: list[Column], people: list[Column]) -> tuple[Codes, Codes]:
+    """Rows released and people of the population in each class of either."""
     rows = len(released[0].codes)
     both = [
         recode(np.concatenate([mine.codes, theirs.codes + len(mine.values)]), [*mine.values, *theirs.values])
         for mine, theirs in zip(released, people, strict=True)
     ]
     classes = _classes(both)
-    here = np.bincount(classes.of[:rows], minlength=classes.count)
-    there = np.bincount(classes.of[rows:], minlength=classes.count)
-    if model.name == "k-map":
-        return int(there[here > 0].min())
-    if model.least > 0 and (here[there > 0] / there[there > 0] < model.least - SLACK).any():
-        raise DeidError("table: delta-presence was promised but somebody is seen to be absent", code="model_not_met")
-    return float((here[here > 0] / np.maximum(there[here > 0], 1)).max())
+    return np.bincount(classes.of[:rows], minlength=classes.count), np.bincount(
+        classes.of[rows:], minlength=classes.count
+    )

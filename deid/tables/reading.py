@@ -37,6 +37,16 @@ def read_table(source: BinaryIO, *, columns: Sequence[str], form: InputForm, per
     return Table(columns=read, rows=np.arange(1, arrow.num_rows + 1, dtype=np.int64)), people
 
 
+def column_names(content: bytes, form: InputForm) -> list[str]:
+    """The columns a table has. Raises TableError where its header cannot be read."""
+    if content[:4] != _PARQUET:
+        return _header(decode(content, form.encoding), form)
+    try:
+        return list(pq.ParquetFile(pa.BufferReader(content)).schema_arrow.names)
+    except (pa.ArrowException, OSError):
+        raise TableError("table: not a readable Parquet file; it may be cut short", code="table_unreadable") from None
+
+
 def _encode(chunked: Any) -> Column:
     encoded = chunked.combine_chunks().dictionary_encode(null_encoding="encode")
     values = [None if value is None or value in MISSING else value for value in encoded.dictionary.to_pylist()]

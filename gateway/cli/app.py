@@ -16,6 +16,7 @@ import uvicorn
 
 from gateway.bootstrap import SystemClock, make_home, open_env, read_home
 from gateway.cli import custody, research
+from gateway.cli.deid_table import table as deid_table
 from gateway.cli.founding import found_house
 from gateway.cli.leaks import leakcheck
 from gateway.cli.sealing import crypt4gh
@@ -31,6 +32,9 @@ ledger = typer.Typer(no_args_is_help=True, help="Prove and read the ledger.")
 policy = typer.Typer(no_args_is_help=True, help="Ask the law.")
 app.add_typer(ledger, name="ledger")
 app.add_typer(policy, name="policy")
+deid = typer.Typer(no_args_is_help=True, help="De-identify a file on its own.")
+deid.command("table")(deid_table)
+app.add_typer(deid, name="deid")
 for name, group in (
     ("dataset", custody.dataset),
     ("consent", custody.consent),
