@@ -25,6 +25,7 @@ _HOMES = {
     "core_table": "deid.tables.core",
     "deidentify": "deid.tables.standalone",
     "load_recipe": "deid.recipe",
+    "propose_columns": "deid.tables.proposing",
     "risk_page": "deid.tables.page",
 }
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "core_table",
     "deidentify",
     "load_recipe",
+    "propose_columns",
     "risk_page",
 ]
 
