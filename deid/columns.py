@@ -18,7 +18,9 @@ from deid.strict import Fields, one_key
 ROLES = ("identifier", "quasi", "sensitive", "insensitive", "text")
 WORDS = ("keep", "drop", "pseudonym", "date-shift")
 STEPS = ("generalise", "round", "top", "bottom", "interval", "prefix", "mask", "date")
-BUILDERS = ("file", "intervals", "prefix", "dates", "all-or-nothing")
+DRAWN = ("noise", "pram", "swap")  # need a seed for each person
+WHOLE = (*DRAWN, "micro-aggregate", "local-suppression")  # look at the whole column of permitted rows
+BUILDERS = ("file", "intervals", "prefix", "dates", "order", "places", "all-or-nothing")
 DATE_UNITS = ("day", "month", "quarter", "year")
 
 
@@ -49,6 +51,7 @@ class ColumnRule:
     generalise: Generalise | None
     missing: str
     type: str
+    weight: float = 1.0
 
     @property
     def leaves(self) -> bool:
@@ -72,6 +75,7 @@ def read_column(name: str, value: object, place: str) -> ColumnRule:
         generalise=generalise,
         missing=fields.choice("missing", ("refuse", "keep"), "refuse"),
         type=fields.choice("type", ("text", "integer", "number"), "text"),
+        weight=fields.number("weight", least=1e-3, most=1e3, default=1),
     )
     fields.done()
     _refuse_unsafe(rule, place)
@@ -122,7 +126,25 @@ def _read_settings(key: str, settings: Any, place: str) -> Any:
         mask = (inner.whole("keep", least=0), inner.text("with", "*"))
         inner.done()
         return mask
-    raise RecipeError(f"{place}.{key}", f"not one of {', '.join(STEPS)}", code="recipe_unknown_key")
+    if key in WHOLE:
+        return _read_whole(key, settings, fields.at(key))
+    raise RecipeError(f"{place}.{key}", f"not one of {', '.join((*STEPS, *WHOLE))}", code="recipe_unknown_key")
+
+
+def _read_whole(key: str, settings: Any, place: str) -> Any:
+    inner = Fields(settings, place)
+    read: Any
+    if key == "noise":
+        read = (_positive(inner.take("scale"), inner.at("scale")), _positive(inner.take("round"), inner.at("round")))
+    elif key == "pram":
+        read = inner.number("stay", least=0, most=1)
+    elif key == "swap":
+        read = inner.number("share", least=0, most=1)
+    else:
+        name = "size" if key == "micro-aggregate" else "below"
+        read = inner.whole(name, least=2)
+    inner.done()
+    return read
 
 
 def _positive(value: Any, place: str) -> float | int:
@@ -148,7 +170,9 @@ def _read_builder(builder: str, made: Any, place: str) -> Any:
         if not isinstance(made, str) or not made:
             raise RecipeError(place, "a file name is expected")
         return made
-    if builder == "all-or-nothing":
+    if builder == "order":
+        return _read_order(made, place)
+    if builder in {"all-or-nothing", "places"}:
         if made is not True:
             raise RecipeError(place, "only true has a meaning here")
         return True
@@ -165,6 +189,23 @@ def _read_builder(builder: str, made: Any, place: str) -> Any:
             raise RecipeError(place, "lengths must fall: longest prefix first")
         return lengths
     return tuple(_read_date_unit(unit, place) for unit in made)
+
+
+def _read_order(made: Any, place: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Values in the order that has a meaning, and how many neighbours share a group at each level."""
+    fields = Fields(made, place)
+    values, sizes = fields.take("values"), fields.take("sizes")
+    fields.done()
+    if not isinstance(values, list) or not values or not all(isinstance(value, str) for value in values):
+        raise RecipeError(f"{place}.values", "a list of values as text is expected, in their order")
+    if len(set(values)) != len(values):
+        raise RecipeError(f"{place}.values", "a value stands twice")
+    if not isinstance(sizes, list) or not sizes:
+        raise RecipeError(f"{place}.sizes", "a list is expected, finest first")
+    sizes = [Fields({"sizes": size}, place).whole("sizes", least=2) for size in sizes]
+    if any(wide % fine for fine, wide in itertools.pairwise(sizes)):
+        raise RecipeError(f"{place}.sizes", "each size must be a multiple of the one before, or groups would overlap")
+    return tuple(values), tuple(sizes)
 
 
 def _read_date_unit(unit: Any, place: str) -> str:
@@ -185,6 +226,8 @@ def _refuse_unsafe(rule: ColumnRule, place: str) -> None:
         raise RecipeError(place, "free text never leaves: its transform is drop", code="recipe_unsafe")
     if "pseudonym" in names and rule.role != "identifier":
         raise RecipeError(place, "a pseudonym column has the role identifier", code="recipe_unsafe")
+    if rule.weight != 1 and rule.role != "quasi":
+        raise RecipeError(place, "only the loss of a quasi-identifier has a weight")
     if rule.generalise and rule.role != "quasi" and rule.generalise.level is None:
         raise RecipeError(place, "outside quasi-identifiers a hierarchy needs a fixed level", code="recipe_unsafe")
     if rule.type != "text" and (rule.generalise or names & {"date", "mask", "interval", "date-shift", "prefix"}):

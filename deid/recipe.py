@@ -16,33 +16,31 @@ from typing import Any
 
 import rfc8785
 
-from deid.columns import ColumnRule, read_column
+from deid.columns import WHOLE, ColumnRule, read_column
 from deid.errors import RecipeError
+from deid.models import Model, read_models
 from deid.strict import Fields, one_key, read_yaml
 
 CODE_VERSION = "deid-1"
 KINDS = ("table", "vcf", "reads", "fastq", "matrix", "frequencies")
 TIERS = ("open", "registered", "controlled", "enclave")
 METHODS = ("full-domain", "local-recoding", "as-written")
+OBJECTIVES = ("ncp", "loss")
 FILE_KEYS = ("bed", "except")  # settings of a step whose value names a file
 DEFAULT_BUDGET = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
-    """A model wanted of the result: ``k-anonymity``, ``l-diversity`` (distinct), ``t-closeness`` (equal distance)."""
-
-    name: str
-    wanted: float
-    column: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """How the height of each hierarchy is found; the budget counts lattice nodes, never seconds."""
+    """How the heights of the hierarchies are found; the budget counts lattice nodes, never seconds.
+
+    ``objective`` is the loss made small (``ncp`` or ARX's ``loss``); ``first`` names the columns wanted most.
+    """
 
     method: str = "full-domain"
     budget_nodes: int = DEFAULT_BUDGET
+    objective: str = "ncp"
+    first: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +65,7 @@ class Recipe:
     suppression_limit: float
     search: Search
     input: InputForm
+    sample: float
     copy: Mapping[str, Any]
     files: Mapping[str, bytes] = field(repr=False)
     digest: str
@@ -96,14 +95,16 @@ def load_recipe(text: bytes, *, files: Callable[[str], bytes], code_version: str
     table = kind == "table"
     steps = () if table else _read_list(fields, "steps")
     columns = _read_columns(fields.take("columns")) if table else ()
-    models = _read_models(_read_list(fields, "models", ()), columns) if table else ()
+    sensitive = [rule.name for rule in columns if rule.role == "sensitive" and rule.leaves]
+    models = read_models(_read_list(fields, "models", ()), sensitive) if table else ()
     limit = fields.number("suppression-limit", least=0, most=1, default=0) if table else 0.0
-    search = _read_search(fields.take("search", {})) if table else Search()
+    sample = fields.number("sample", least=1e-6, most=1, default=1) if table else 1.0
+    search = _read_search(fields.take("search", {}), columns) if table else Search()
     form = _read_input(fields.take("input", {})) if table else InputForm()
     fields.done()
     if table:
         _refuse_half_said(columns, models, search)
-    closure = {named: _fetch(named, place, files) for named, place in _named_files(steps, columns)}
+    closure = {named: _fetch(named, place, files) for named, place in _named_files(steps, columns, models)}
     return Recipe(
         name=name,
         version=version,
@@ -115,6 +116,7 @@ def load_recipe(text: bytes, *, files: Callable[[str], bytes], code_version: str
         suppression_limit=limit,
         search=search,
         input=form,
+        sample=sample,
         copy=copy,
         files=closure,
         digest=_digest(body, closure, code_version),
@@ -149,40 +151,19 @@ def _read_columns(value: object) -> tuple[ColumnRule, ...]:
     return rules
 
 
-def _read_models(listed: Sequence[Mapping[str, Any]], columns: Sequence[ColumnRule]) -> tuple[Model, ...]:
-    sensitive = [rule.name for rule in columns if rule.role == "sensitive" and rule.leaves]
-    models: list[Model] = []
-    for number, item in enumerate(listed):
-        name, settings = one_key(item, f"models[{number}]")
-        fields = Fields(settings, f"models[{number}].{name}")
-        if name == "k-anonymity":
-            model = Model(name=name, wanted=fields.whole("k", least=1))
-        elif name == "l-diversity":
-            fields.choice("kind", ("distinct",), "distinct")
-            model = Model(name=name, wanted=fields.whole("l", least=1), column=fields.choice("column", sensitive))
-        elif name == "t-closeness":
-            fields.choice("distance", ("equal",), "equal")
-            wanted = fields.number("t", least=0, most=1)
-            model = Model(name=name, wanted=wanted, column=fields.choice("column", sensitive))
-        else:
-            raise RecipeError(f"models[{number}].{name}", "not a known model", code="recipe_unknown_key")
-        fields.done()
-        if any((model.name, model.column) == (other.name, other.column) for other in models):
-            raise RecipeError(f"models[{number}].{name}", "the same model stands twice")
-        models.append(model)
-    return tuple(models)
-
-
-def _read_search(value: object) -> Search:
+def _read_search(value: object, columns: Sequence[ColumnRule]) -> Search:
     fields = Fields(value, "search")
     method = fields.choice("method", METHODS, "full-domain")
     budget = fields.whole("budget-nodes", least=1, default=DEFAULT_BUDGET)
+    objective = fields.choice("objective", OBJECTIVES, "ncp")
+    first = fields.take("first", [])
     fields.done()
-    if method == "local-recoding":
-        raise RecipeError(
-            "search.method", "local-recoding is not built yet; use full-domain", code="recipe_not_available"
-        )
-    return Search(method=method, budget_nodes=budget)
+    quasi = [rule.name for rule in columns if rule.role == "quasi" and rule.leaves]
+    if not isinstance(first, list) or any(name not in quasi for name in first):
+        raise RecipeError("search.first", "a list of quasi-identifiers that leave is expected")
+    if method == "local-recoding" and objective != "ncp":
+        raise RecipeError("search.objective", "local recoding makes NCP small; loss belongs to full-domain")
+    return Search(method=method, budget_nodes=budget, objective=objective, first=tuple(first))
 
 
 def _read_input(value: object) -> InputForm:
@@ -208,13 +189,21 @@ def _refuse_half_said(columns: Sequence[ColumnRule], models: Sequence[Model], se
         raise RecipeError("columns", "exactly one column has the transform pseudonym: the participant's")
     if models and not any(rule.role == "quasi" and rule.leaves for rule in columns):
         raise RecipeError("models", "a model needs at least one quasi-identifier that leaves")
+    if search.method == "local-recoding" and any(model.of_population for model in models):
+        raise RecipeError("search.method", "k-map and delta-presence need full-domain")
+    if any(model.of_population for model in models):
+        for rule in columns:
+            if rule.role == "quasi" and any(step.name in (*WHOLE, "date-shift") for step in rule.steps):
+                raise RecipeError(f"columns.{rule.name}", "a column with random values has no like in a population")
     if search.method == "as-written":
         for rule in columns:
             if rule.generalise and rule.generalise.level is None:
                 raise RecipeError(f"columns.{rule.name}", "as-written needs a level for every hierarchy")
 
 
-def _named_files(steps: Sequence[Mapping[str, Any]], columns: Sequence[ColumnRule]) -> list[tuple[str, str]]:
+def _named_files(
+    steps: Sequence[Mapping[str, Any]], columns: Sequence[ColumnRule], models: Sequence[Model]
+) -> list[tuple[str, str]]:
     named = []
     for number, step in enumerate(steps):
         name, settings = one_key(step, f"steps[{number}]")
@@ -223,6 +212,7 @@ def _named_files(steps: Sequence[Mapping[str, Any]], columns: Sequence[ColumnRul
     for rule in columns:
         if rule.generalise and rule.generalise.builder == "file":
             named.append((rule.generalise.settings, f"columns.{rule.name}.transform.generalise"))
+    named += [(model.file, f"models.{model.name}") for model in models if model.file is not None]
     return named
 
 

@@ -19,8 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from deid.errors import TableError
-from deid.tables.classes import Sensitive, combine, distances, distinct_values, group
+from deid.tables.classes import Classes, Sensitive, combine, group
 from deid.tables.columnar import Column
+from deid.tables.measures import distinct, equal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,22 +38,43 @@ def assess_table(
     released: BinaryIO, *, quasi: Sequence[str], sensitive: Sequence[str] = (), limits: RiskLimits | None = None
 ) -> dict[str, Any]:
     """Risk of a Parquet file. Raises TableError when it cannot be read or lacks a column."""
-    try:
-        table = pq.read_table(pa.BufferReader(released.read()))
-    except (pa.ArrowException, OSError):
-        raise TableError("released table: not a readable Parquet file", code="table_unreadable") from None
-    wanted = [*quasi, *sensitive]
-    for name in wanted:
-        if name not in table.column_names:
-            raise TableError(f"released table: has no column {name!r}", code="table_column_missing")
-    columns = {name: _column(table.column(name)) for name in table.column_names}
+    columns = read_released(released, wanted=[*quasi, *sensitive])
+    return assess_columns(columns, quasi=quasi, sensitive=sensitive, limits=limits)
+
+
+def assess_columns(
+    columns: Mapping[str, Column],
+    *,
+    quasi: Sequence[str],
+    sensitive: Sequence[str] = (),
+    limits: RiskLimits | None = None,
+) -> dict[str, Any]:
+    """Risk of columns as ``read_released`` gives them."""
     found = measure_table(columns, quasi=quasi, sensitive=sensitive)
-    # The participant column (the first, by core_table) is unique by design; the rest should not be.
-    others = dict(list(columns.items())[1:])
-    found["row_uniques"] = measure_uniques(others)
+    found["row_uniques"] = measure_uniques(columns)
+    # Two projects hold the same rows under other names: a linker who joins them on every column is right this often.
+    found["linkable_by_values"] = _classes(columns)[1] / len(next(iter(columns.values())).codes)
     if limits is not None:
         found |= grade(found, limits)
     return found
+
+
+def read_released(released: BinaryIO, *, wanted: Sequence[str]) -> dict[str, Column]:
+    """Every column of a Parquet file but the first. Raises TableError when it cannot be read or lacks a wanted one.
+
+    The first is the participant's (``core_table`` writes it so): it is unique by design; the rest should not be.
+    """
+    try:
+        file = pq.ParquetFile(pa.BufferReader(released.read()))
+        names = file.schema_arrow.names[1:]
+        names = [name for name in file.schema_arrow.names if name in names or name in wanted]
+        table = file.read(columns=names)
+    except (pa.ArrowException, OSError):
+        raise TableError("released table: not a readable Parquet file", code="table_unreadable") from None
+    for name in wanted:
+        if name not in table.column_names:
+            raise TableError(f"released table: has no column {name!r}", code="table_column_missing")
+    return {name: _column(table.column(name)) for name in table.column_names}
 
 
 def measure_table(columns: Mapping[str, Column], *, quasi: Sequence[str], sensitive: Sequence[str]) -> dict[str, Any]:
@@ -75,11 +97,11 @@ def measure_table(columns: Mapping[str, Column], *, quasi: Sequence[str], sensit
     }
     if sensitive:
         found["l"], found["t"] = {}, {}
-        weights = np.ones(rows, np.int64)
+        at = Classes(of=classes, count=count, weights=np.ones(rows, np.int64))
         for name in sensitive:
-            at = Sensitive(name=name, codes=columns[name].codes, count=len(columns[name].values))
-            found["l"][name] = int(distinct_values(classes, count, at.codes, at.count).min())
-            found["t"][name] = round(float(distances(classes, count, at, weights).max()), 12)
+            column = Sensitive(name=name, codes=columns[name].codes, count=len(columns[name].values))
+            found["l"][name] = int(distinct(at, column).min())
+            found["t"][name] = round(float(equal(at, column).max()), 12)
     return found
 
 

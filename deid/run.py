@@ -27,7 +27,7 @@ def core(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
     """Source to core view; answers the report.
 
     spec: recipe (YAML), files (name -> base64), participants (source name -> internal code), and where dates are
-    shifted, shifts (internal code -> days).
+    shifted, shifts (internal code -> days); where values are drawn, seeds (internal code -> hexadecimal).
     """
     recipe = _recipe(spec)
     source, sink = inputs["source"], outputs["core"]
@@ -35,7 +35,8 @@ def core(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
         from deid.tables.core import core_table
 
         people = spec["participants"]
-        return core_table(recipe, source, sink, participants=people, shifts=spec.get("shifts")).report
+        seeds = {code: bytes.fromhex(seed) for code, seed in spec.get("seeds", {}).items()}
+        return core_table(recipe, source, sink, participants=people, shifts=spec.get("shifts"), seeds=seeds).report
     from deid.sequencing import core_of
 
     return core_of(recipe, spec, source, sink)

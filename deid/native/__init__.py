@@ -32,4 +32,14 @@ except ImportError:
 else:
     has_fastq = True
 
-__all__ = ["_fastq", "_measure", "_reads", "_variants", "has_fastq", "has_measure", "has_reads", "has_variants"]
+try:
+    from deid.native import _tables
+except ImportError:
+    has_tables = False
+else:
+    has_tables = True
+
+__all__ = [
+    "_fastq", "_measure", "_reads", "_tables", "_variants",
+    "has_fastq", "has_measure", "has_reads", "has_tables", "has_variants",
+]  # fmt: skip

@@ -1,41 +1,70 @@
-"""From changed columns to the released ones: build the axes, choose the node, generalise, suppress.
+"""From changed columns to the released ones: build the axes, choose the heights, generalise, suppress.
 
 Two models of one kind on different columns are both kept. Columns outside the quasi-identifiers climb only to a
-level the recipe fixes. The suppression limit is a share of the permitted rows, rounded down.
+level the recipe fixes. The suppression limit is a share of the permitted rows, rounded down. A population (k-map,
+delta-presence) climbs the same hierarchies beside the rows and never leaves.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from deid.errors import ModelError
 from deid.recipe import Recipe
-from deid.tables.classes import Sensitive, Wanted, combine, group
-from deid.tables.columnar import Codes, Column, Mask, recode
+from deid.tables.classes import Population, Wanted, combine, group
+from deid.tables.columnar import Codes, Column, Mask, Value, recode
 from deid.tables.hierarchy import Axis, Place, build_axis
-from deid.tables.search import Evaluator, Found, Problem, levels_by_column, not_met, search
+from deid.tables.judging import Chosen, Problem
+from deid.tables.local import recode_locally
+from deid.tables.protected import protect
+from deid.tables.search import as_written, search
+
+FIRST = 1000.0  # how much more a column counts that the researcher wants first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anonymised:
-    """Columns with the suppressed rows gone, how many those were, and what was lost."""
+    """Columns without the suppressed rows, how many those were, what was lost, rows kept, the population changed."""
 
     columns: dict[str, Column]
     suppressed: int
     utility: dict[str, Any]
+    kept: Mask
+    population: dict[str, Column] = field(default_factory=dict)
 
 
-def anonymise(recipe: Recipe, columns: Mapping[str, Column], rows: Codes) -> Anonymised:
-    """Generalise and suppress until the recipe's models hold. Raises ModelError or TableError."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Combinations:
+    """Distinct combinations of quasi-identifiers and sensitive values."""
+
+    of: Codes
+    first: Codes
+    weights: Codes
+    population: Codes | None
+
+
+def anonymise(
+    recipe: Recipe, columns: Mapping[str, Column], rows: Codes, population: Mapping[str, Column] | None = None
+) -> Anonymised:
+    """Generalise and suppress until the recipe's models hold. Raises ModelError or TableError.
+
+    ``population`` holds the quasi-identifiers of the population, changed like the table's.
+    """
     rules = {rule.name: rule for rule in recipe.columns}
+    both = {name: _joined(column, (population or {}).get(name)) for name, column in columns.items()}
     axes = {
-        name: build_axis(Place(name=name, column=column, rows=rows), rules[name].generalise, recipe.files)
-        for name, column in columns.items()
+        name: replace(
+            build_axis(
+                Place(name=name, column=column, rows=_padded(rows, column)), rules[name].generalise, recipe.files
+            ),
+            weight=rules[name].weight * (FIRST if name in recipe.search.first else 1),
+        )
+        for name, column in both.items()
         if rules[name].role == "quasi" or rules[name].generalise
     }
     quasi = [axes[name] for name in recipe.leaving("quasi")]
@@ -46,23 +75,29 @@ def anonymise(recipe: Recipe, columns: Mapping[str, Column], rows: Codes) -> Ano
         for name, column in columns.items()
     }
     if not quasi:
-        return Anonymised(columns=released, suppressed=0, utility={})
-    problem, combination = _problem(recipe, quasi, released)
-    found = (
-        search(problem, recipe.search.budget_nodes) if recipe.search.method == "full-domain" else _as_written(problem)
-    )
-    bad: Mask = Evaluator(problem, 1).bad(found.node)[combination]
-    if bad.all():
+        everybody = np.ones(len(rows), np.bool_)
+        return Anonymised(columns=released, suppressed=0, utility={}, kept=everybody)
+    judged = both | {name: released[name] for name in recipe.leaving("sensitive")}
+    found = _combinations(recipe, quasi, judged, rows)
+    problem = _problem(recipe, quasi, judged, found)
+    chosen = _choose(recipe, problem)
+    kept = ~chosen.bad[found.of]
+    if not kept.any():
         raise ModelError(
             "table: the models would suppress every row; use coarser hierarchies or fewer quasi-identifiers"
         )
-    for axis, level in zip(quasi, found.node, strict=True):
-        released[axis.name] = at_level(axis, released[axis.name], level)
-    kept = ~bad
+    people: dict[str, Column] = {}
+    for axis, levels in zip(quasi, chosen.levels, strict=True):
+        released[axis.name] = _climbed(axis, both[axis.name], levels[found.of], len(rows))
+        if population is not None:  # one level for the whole column: local recoding takes no population
+            whole = at_level(axis, both[axis.name], int(levels[0]))
+            people[axis.name] = whole.take(np.arange(len(rows), len(whole.codes)))
     return Anonymised(
         columns={name: column.take(kept) for name, column in released.items()},
-        suppressed=found.suppressed,
-        utility=_utility(quasi, found),
+        suppressed=int((~kept).sum()),
+        utility=_utility(recipe, problem, chosen),
+        kept=kept,
+        population=people,
     )
 
 
@@ -71,55 +106,91 @@ def at_level(axis: Axis, column: Column, level: int) -> Column:
     return recode(axis.codes[level][column.codes], axis.labels[level])
 
 
-def _problem(recipe: Recipe, axes: Sequence[Axis], columns: Mapping[str, Column]) -> tuple[Problem, Codes]:
-    """The search problem over distinct combinations, and the combination of each row."""
-    sensitive = [columns[name] for name in recipe.leaving("sensitive")]
-    parts = [columns[axis.name] for axis in axes] + sensitive
-    total = len(parts[0].codes)
-    combination, count = group(combine([part.codes for part in parts], [len(part.values) for part in parts], total))
-    first = np.zeros(count, np.int64)
-    first[combination[::-1]] = np.arange(total - 1, -1, -1)
-    problem = Problem(
-        axes=tuple(axes),
-        base=tuple(columns[axis.name].codes[first] for axis in axes),
-        weights=np.bincount(combination, minlength=count),
-        wanted=_wanted(recipe, columns, first),
-        limit=math.floor(recipe.suppression_limit * total + 1e-9),
-    )
-    return problem, combination
+def _climbed(axis: Axis, column: Column, levels: Codes, rows: int) -> Column:
+    """The column with each cell at its own level."""
+    offsets = np.cumsum([0, *(len(labels) for labels in axis.labels)])
+    labels: list[Value] = [label for at in axis.labels for label in at]
+    return recode(offsets[levels] + np.stack(axis.codes)[levels, column.codes[:rows]], labels)
 
 
-def _wanted(recipe: Recipe, columns: Mapping[str, Column], first: Codes) -> Wanted:
-    k = max([int(model.wanted) for model in recipe.models if model.name == "k-anonymity"], default=1)
-    protected = []
+def _joined(column: Column, other: Column | None) -> Column:
+    """The table's cells and, after them, the population's."""
+    if other is None:
+        return column
+    values = [*column.values, *other.values]
+    return recode(np.concatenate([column.codes, other.codes + len(column.values)]), values)
+
+
+def _padded(rows: Codes, column: Column) -> Codes:
+    """Source rows; a person of the population stands in row 0."""
+    return np.concatenate([rows, np.zeros(len(column.codes) - len(rows), np.int64)])
+
+
+def _combinations(recipe: Recipe, axes: Sequence[Axis], columns: Mapping[str, Column], rows: Codes) -> _Combinations:
+    quasi = [columns[axis.name] for axis in axes]
+    total, everybody = len(rows), len(quasi[0].codes)
+    parts = [(column.codes, len(column.values)) for column in quasi]
     for name in recipe.leaving("sensitive"):
-        mine = [model for model in recipe.models if model.column == name]
-        protected.append(
-            Sensitive(
-                name=name,
-                codes=columns[name].codes[first],
-                count=len(columns[name].values),
-                wanted_l=max([int(model.wanted) for model in mine if model.name == "l-diversity"], default=1),
-                wanted_t=min([model.wanted for model in mine if model.name == "t-closeness"], default=1.0),
-            )
-        )
-    return Wanted(k=k, sensitive=tuple(protected))
+        beside = np.zeros(everybody, np.int64)
+        beside[:total] = columns[name].codes + 1
+        parts.append((beside, len(columns[name].values) + 1))
+    of, count = group(combine([codes for codes, _ in parts], [size for _, size in parts], everybody))
+    first = np.zeros(count, np.int64)
+    first[of[::-1]] = np.arange(everybody - 1, -1, -1)
+    return _Combinations(
+        of=of[:total],
+        first=first,
+        weights=np.bincount(of[:total], minlength=count),
+        population=np.bincount(of[total:], minlength=count) if everybody > total else None,
+    )
 
 
-def _as_written(problem: Problem) -> Found:
-    node = tuple(axis.fixed or 0 for axis in problem.axes)
-    evaluator = Evaluator(problem, 1)
-    loss = evaluator.judge(node)[1]
-    if math.isinf(loss):
-        raise not_met(problem)
-    suppressed = int(problem.weights[evaluator.bad(node)].sum())
-    return Found(node=node, loss=loss, suppressed=suppressed, optimal=False, evaluated=1)
+def _problem(recipe: Recipe, axes: Sequence[Axis], columns: Mapping[str, Column], found: _Combinations) -> Problem:
+    """The search problem over distinct combinations."""
+    k = max([int(model.wanted) for model in recipe.models if model.name == "k-anonymity"], default=1)
+    total = int(found.weights.sum())
+    # A combination only the population has stands behind the last row; any sensitive value will do, its weight is 0.
+    places = np.where(found.first < total, found.first, 0)
+    sensitive = tuple(protect(recipe, name, columns[name], places) for name in recipe.leaving("sensitive"))
+    return Problem(
+        axes=tuple(axes),
+        base=tuple(columns[axis.name].codes[found.first] for axis in axes),
+        weights=found.weights,
+        wanted=Wanted(k=k, sensitive=sensitive, population=_population(recipe, found)),
+        limit=math.floor(recipe.suppression_limit * total + 1e-9),
+        objective=recipe.search.objective,
+    )
 
 
-def _utility(axes: Sequence[Axis], found: Found) -> dict[str, Any]:
-    return {
-        "ncp": found.loss,
-        "levels": levels_by_column(axes, found.node),
-        "optimal": found.optimal,
-        "nodes_evaluated": found.evaluated,
+def _population(recipe: Recipe, found: _Combinations) -> Population | None:
+    if found.population is None:
+        return None
+    presence = [model for model in recipe.models if model.name == "delta-presence"]
+    return Population(
+        weights=found.population,
+        k=max([int(model.wanted) for model in recipe.models if model.name == "k-map"], default=1),
+        least=max([model.least for model in presence], default=0.0),
+        most=min([model.wanted for model in presence], default=1.0),
+    )
+
+
+def _choose(recipe: Recipe, problem: Problem) -> Chosen:
+    if recipe.search.method == "full-domain":
+        return search(problem, recipe.search.budget_nodes)
+    return recode_locally(problem) if recipe.search.method == "local-recoding" else as_written(problem)
+
+
+def _utility(recipe: Recipe, problem: Problem, chosen: Chosen) -> dict[str, Any]:
+    """Losses as the field defines them: NCP is the plain mean, ARX's Loss the geometric one, whatever was weighted."""
+    names = [axis.name for axis in problem.axes]
+    found: dict[str, Any] = {
+        "ncp": sum(chosen.losses) / len(names),
+        "arx_loss": math.expm1(sum(math.log1p(loss) for loss in chosen.losses) / len(names)),
+        "ncp_of_column": dict(zip(names, chosen.losses, strict=True)),
+        "optimal": chosen.optimal,
     }
+    if recipe.search.method != "local-recoding":
+        found["levels"] = {name: int(levels[0]) for name, levels in zip(names, chosen.levels, strict=True)}
+    if chosen.evaluated is not None:
+        found["nodes_evaluated"] = chosen.evaluated
+    return found

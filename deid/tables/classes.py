@@ -1,8 +1,9 @@
 """Equivalence classes: which rows look alike, and whether each class satisfies the models.
 
-Rows enter as distinct combinations with weights. A class is good when it has at least k rows, at least l distinct
-sensitive values (l-diversity, distinct) and a sensitive distribution within t of the whole table's (t-closeness,
-equal distance, that is half the L1 distance). Rows of a class that is not good are suppressed.
+Rows enter as distinct combinations with weights. A class is good when it has at least k rows, every protected column
+is diverse and close enough in it (``deid.tables.measures``), and, where a population is given, the people it could be
+are many enough (k-map) and its share among them is not too telling (delta-presence). Rows of a class that is not good
+are suppressed.
 """
 
 from __future__ import annotations
@@ -11,27 +12,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from deid.tables.columnar import Codes, Mask
+from deid.tables.measures import Classes, Floats, Sensitive, holds
 
-Floats = npt.NDArray[np.float64]
+__all__ = ["Classes", "Floats", "Population", "Sensitive", "Wanted", "combine", "good_classes", "group"]
 _ROOM = 1 << 62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sensitive:
-    """One protected column with what is wanted of every class; 1 and 1.0 want nothing."""
+class Population:
+    """People of the population at each combination, and what is wanted: k-map's k, the least and largest presence."""
 
-    name: str
-    codes: Codes
-    count: int
-    wanted_l: int = 1
-    wanted_t: float = 1.0
-
-    def of(self, kept: Mask) -> Sensitive:
-        """The same column for these combinations only."""
-        return replace(self, codes=self.codes[kept])
+    weights: Codes
+    k: int = 1
+    least: float = 0.0
+    most: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,16 +36,17 @@ class Wanted:
 
     k: int
     sensitive: tuple[Sensitive, ...] = ()
+    population: Population | None = None
 
     @property
     def monotone(self) -> bool:
         """True when merging good classes gives a good class; t-closeness breaks this once rows are suppressed."""
-        return all(column.wanted_t >= 1.0 for column in self.sensitive)
+        return not any(rule.relative for column in self.sensitive for rule in column.rules)
 
 
 def group(keys: Codes) -> tuple[Codes, int]:
     """Class number of each key, dense, and the number of classes."""
-    order = np.argsort(keys, kind="stable")
+    order = np.argsort(keys)  # not stable: equal keys get one number in any order
     ordered = keys[order]
     starts = np.empty(len(keys), np.bool_)
     starts[:1] = True
@@ -71,33 +68,28 @@ def combine(columns: Sequence[Codes], sizes: Sequence[int], rows: int) -> Codes:
     return keys
 
 
-def good_classes(classes: Codes, count: int, weights: Codes, wanted: Wanted, *, with_t: bool = True) -> Mask:
-    """For each class, whether it satisfies the models."""
-    sizes = np.bincount(classes, weights, count)
+def good_classes(classes: Classes, wanted: Wanted, *, relative: bool = True) -> Mask:
+    """For each class, whether it satisfies the models; ``relative=False`` leaves t-closeness out."""
+    sizes = classes.sizes
     good: Mask = sizes >= wanted.k
+    ours = classes.weights > 0
+    people = (
+        classes if wanted.population is None else replace(classes, of=classes.of[ours], weights=classes.weights[ours])
+    )
     for column in wanted.sensitive:
-        if column.wanted_l > 1:
-            good &= distinct_values(classes, count, column.codes, column.count) >= column.wanted_l
-        if with_t and column.wanted_t < 1.0:
-            good &= distances(classes, count, column, weights) <= column.wanted_t + 1e-12
+        at = column if wanted.population is None else column.of(ours)
+        for rule in column.rules:
+            if relative or not rule.relative:
+                good &= holds(rule, people, at)
+    if wanted.population is not None:
+        good &= _hidden(classes, sizes, wanted.population)
     return good
 
 
-def distinct_values(classes: Codes, count: int, codes: Codes, values: int) -> Codes:
-    """How many different values each class holds."""
-    pairs = np.unique(classes * values + codes)
-    return np.bincount(pairs // values, minlength=count)
-
-
-def distances(classes: Codes, count: int, column: Sensitive, weights: Codes) -> Floats:
-    """Earth mover's distance, equal ground distance: half the sum of |class share - whole share| over the values."""
-    sizes = np.bincount(classes, weights, count)
-    whole = np.bincount(column.codes, weights, column.count) / weights.sum()
-    pairs, place = np.unique(classes * column.count + column.codes, return_inverse=True)
-    of_class, of_value = pairs // column.count, pairs % column.count
-    share = np.bincount(place, weights, len(pairs)) / sizes[of_class]
-    # Values absent from a class add their whole share: 1 minus the shares present.
-    present = np.bincount(of_class, np.abs(share - whole[of_value]), count)
-    absent = 1.0 - np.bincount(of_class, whole[of_value], count)
-    result: Floats = (present + absent) / 2
-    return result
+def _hidden(classes: Classes, sizes: Floats, population: Population) -> Mask:
+    """Which classes the population hides: nobody counts as permitted who is not in the population."""
+    people = np.bincount(classes.of, population.weights, classes.count)
+    presence = sizes / np.maximum(people, 1)
+    good: Mask = (people >= population.k) & (sizes <= people)
+    good &= (presence >= population.least - 1e-12) & (presence <= population.most + 1e-12)
+    return good

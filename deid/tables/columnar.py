@@ -8,7 +8,9 @@ section 4, invariant 10).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+import operator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +31,7 @@ class Column:
     @staticmethod
     def of(cells: Sequence[Value]) -> Column:
         """A column from its cells."""
-        values = tuple(sorted(set(cells), key=_order))
+        values = tuple(_in_order(set(cells)))
         place = {value: code for code, value in enumerate(values)}
         return Column(codes=np.fromiter((place[cell] for cell in cells), np.int64, len(cells)), values=values)
 
@@ -64,13 +66,19 @@ class Table:
 
 def recode(codes: Codes, values: Sequence[Value]) -> Column:
     """Merge equal values, drop those that do not occur, and put the rest in sorted order."""
-    used = np.zeros(len(values), np.bool_)
-    used[codes] = True
-    kept = sorted({values[code] for code in np.flatnonzero(used).tolist()}, key=_order)
-    place = {value: code for code, value in enumerate(kept)}
-    moved = np.fromiter((place.get(value, -1) for value in values), np.int64, len(values))
+    used = np.flatnonzero(np.bincount(codes, minlength=len(values)))
+    kept = _in_order([values[code] for code in used.tolist()])
+    moved = np.full(len(values), -1, np.int64)
+    if len(kept) == len(used) and all(map(operator.is_, kept, (values[code] for code in used.tolist()))):
+        moved[used] = np.arange(len(kept))
+    else:
+        place = {value: code for code, value in enumerate(kept)}
+        moved[used] = [place[values[code]] for code in used.tolist()]
     return Column(codes=moved[codes], values=tuple(kept))
 
 
-def _order(value: Value) -> tuple[bool, str]:
-    return (value is not None, value or "")
+def _in_order(values: Iterable[Value]) -> list[Value]:
+    """The different values, sorted, a missing one first; values that come in order cost one pass."""
+    listed = list(values)
+    there: list[Value] = [value for value, _ in itertools.groupby(sorted(one for one in listed if one is not None))]
+    return [None, *there] if len(there) < len(listed) and None in listed else there

@@ -15,19 +15,29 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-import numpy as np
+import pyarrow as pa
 
-from deid.columns import ColumnRule, Step
-from deid.errors import DeidError, TableError
-from deid.recipe import Model, Recipe
-from deid.risk import assess_table, measure_table
+from deid.columns import DRAWN, WHOLE, ColumnRule, Step
+from deid.errors import TableError
+from deid.recipe import Recipe
+from deid.risk import assess_columns, measure_table, read_released
 from deid.tables.anonymise import Anonymised, anonymise
 from deid.tables.columnar import Column, Table, Value
+from deid.tables.draws import draw
+from deid.tables.microaggregation import micro_aggregate
+from deid.tables.noise import add_noise
+from deid.tables.permitted import Permitted, permitted
+from deid.tables.pram import post_randomise
+from deid.tables.promises import journalist, prove
+from deid.tables.rarities import suppress_rare
 from deid.tables.reading import read_table
+from deid.tables.sampling import sample
+from deid.tables.swapping import swap
+from deid.tables.usefulness import usefulness
 from deid.tables.values import UnreadableError, change_of, shift_date
 from deid.tables.writing import arrow_table, parquet_bytes
 
@@ -44,10 +54,11 @@ class TableOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class People:
-    """The permitted participants: source id to internal code, and days to shift dates by for each code."""
+    """The permitted participants: source id to internal code; for each code days to shift dates and a seed."""
 
     codes: Mapping[str, str] = field(repr=False)
     shifts: Mapping[str, int] = field(default_factory=dict, repr=False)
+    seeds: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
 
 def core_table(
@@ -57,47 +68,65 @@ def core_table(
     *,
     participants: Mapping[str, str],
     shifts: Mapping[str, int] | None = None,
+    seeds: Mapping[str, bytes] | None = None,
 ) -> TableOutcome:
     """Write the core view as Parquet, participant column first, rows ordered by internal code; return the report.
 
     ``participants`` maps source ids to internal codes and holds permitted people only. ``shifts`` maps internal codes
-    to days, needed where the recipe shifts dates. Raises TableError, RecipeError or ModelError with nothing written.
+    to days, needed where the recipe shifts dates; ``seeds`` maps them to secret bytes, needed where it draws values.
+    Raises TableError, RecipeError or ModelError with nothing written.
     """
-    people = People(codes=participants, shifts=shifts or {})
+    people = People(codes=participants, shifts=shifts or {}, seeds=seeds or {})
+    return make_core(recipe, source, sink, people=people)
+
+
+def make_core(
+    recipe: Recipe, source: BinaryIO, sink: BinaryIO, *, people: People, told: Callable[[str], None] = lambda _: None
+) -> TableOutcome:
+    """``core_table`` for people already put together; ``told`` hears each stage of long work."""
     _refuse_shared_codes(people)
+    told("reading")
     content = source.read()
     rules = [rule for rule in recipe.columns if rule.leaves]
-    table, records = read_table(io.BytesIO(content), columns=[rule.name for rule in rules], form=recipe.input)
     person = next(rule.name for rule in rules if any(step.name == "pseudonym" for step in rule.steps))
-    kept = _permitted(table, person, people)
-    changed = {rule.name: _change(rule, kept, person, people) for rule in rules}
-    done = anonymise(recipe, changed, kept.rows)
-    codes = [str(code) for code in done.columns[person].cells()]
-    output, rows = _write(rules, person, done)
+    table, ids = read_table(
+        io.BytesIO(content), columns=[rule.name for rule in rules], form=recipe.input, person=person
+    )
+    others = [rule for rule in rules if rule.name != person]
+    allowed = permitted(table, ids, person, people.codes)
+    kept = _sampled(recipe, allowed, people)
+    told("changing values")
+    changed = {rule.name: _change(rule, kept, people) for rule in others}
+    told("finding classes")
+    done = anonymise(recipe, changed, kept.table.rows, _population(recipe, others))
+    codes = kept.codes.filter(pa.array(done.kept))
+    told("writing and measuring")
+    output = _write(others, person, codes, done)
     report = {
         "recipe": recipe.summary,
         "input": {
-            "records": records,
-            "participants": len(kept.rows),
+            "records": len(ids),
+            "participants": len(allowed.codes),
             "digest": f"sha256:{hashlib.sha256(content).hexdigest()}",
         },
         "output": {
-            "records": rows,
-            "participants": rows,
+            "records": len(codes),
+            "participants": len(codes),
             "digest": f"sha256:{hashlib.sha256(output).hexdigest()}",
             "bytes": len(output),
         },
         "removed": {
-            "not_permitted": records - len(kept.rows),
+            "not_permitted": len(ids) - len(allowed.codes),
             "suppressed": done.suppressed,
-            "permitted_without_row": len(people.codes) - len(kept.rows),
-        },
+            "permitted_without_row": len(people.codes) - len(allowed.codes),
+        }
+        | ({"not_sampled": len(allowed.codes) - len(kept.codes)} if recipe.sample < 1 else {}),
         **_measured(recipe, changed, output, done),
     }
     sink.write(output)
     return TableOutcome(
         report=report,
-        participants=tuple(codes),
+        participants=tuple(codes.to_pylist()),
         quasi=tuple(recipe.leaving("quasi")),
         sensitive=tuple(recipe.leaving("sensitive")),
     )
@@ -110,43 +139,15 @@ def _refuse_shared_codes(people: People) -> None:
         raise TableError("participants: two people share one internal code", code="names_invalid")
 
 
-def _permitted(table: Table, person: str, people: People) -> Table:
-    """Rows of permitted people, the person column already as internal codes, ordered by code."""
-    column = table.columns[person]
-    missing = [code for code, value in enumerate(column.values) if value is None]
-    if missing:
-        row = column.first_row(missing[0], table.rows)
-        raise TableError(f"table, column {person!r}, data row {row}: no participant id", code="table_value")
-    named = [None if value is None else people.codes.get(value) for value in column.values]
-    allowed = np.array([name is not None for name in named], np.bool_)[column.codes]
-    rows = np.flatnonzero(allowed)
-    if not len(rows):
-        raise TableError(
-            "table: no row belongs to a permitted participant; check that the ids are those of the sample sheet",
-            code="table_no_permitted_row",
-        )
-    counted = np.bincount(column.codes[rows], minlength=len(column.values))
-    if counted.max() > 1:
-        row = int(table.rows[rows][np.flatnonzero(column.codes[rows] == counted.argmax())[1]])
-        raise TableError(
-            f"table, column {person!r}, data row {row}: a participant stands in a second row; "
-            "a table of people has one row for each",
-            code="table_duplicate_participant",
-        )
-    codes = np.array([named[code] for code in column.codes[rows].tolist()])
-    ordered = rows[np.argsort(codes)]
-    return Table(
-        columns={
-            name: column.map(lambda value: people.codes.get(value or "")).take(ordered)
-            if name == person
-            else at.take(ordered)
-            for name, at in table.columns.items()
-        },
-        rows=table.rows[ordered],
-    )
+def _sampled(recipe: Recipe, allowed: Permitted, people: People) -> Permitted:
+    if recipe.sample == 1:
+        return allowed
+    rows = sample(draw(people.seeds, allowed.codes, "sample"), recipe.sample)
+    return Permitted(table=allowed.table.take(rows), codes=allowed.codes.take(pa.array(rows)))
 
 
-def _change(rule: ColumnRule, table: Table, person: str, people: People) -> Column:
+def _change(rule: ColumnRule, kept: Permitted, people: People) -> Column:
+    table = kept.table
     column = table.columns[rule.name]
     if rule.missing == "refuse" and None in column.values:
         row = column.first_row(column.values.index(None), table.rows)
@@ -156,10 +157,26 @@ def _change(rule: ColumnRule, table: Table, person: str, people: People) -> Colu
         )
     for step in rule.steps:
         if step.name == "date-shift":
-            column = _shift(column, table, rule.name, people, table.columns[person])
-        elif step.name != "pseudonym":
+            column = _shift(column, kept, rule.name, people)
+        elif step.name in WHOLE:
+            column = _perturb(column, step, kept, rule.name, people)
+        else:
             column = _map(column, step, table, rule.name)
     return column
+
+
+def _perturb(column: Column, step: Step, kept: Permitted, name: str, people: People) -> Column:
+    """The steps that look at the whole column; a value they cannot read is refused with its row, as everywhere."""
+    if step.name in {"noise", "micro-aggregate"}:
+        column = _map(column, Step(name="number"), kept.table, name)
+    drawn = [draw(people.seeds, kept.codes, f"{step.name} {part} {name}") for part in (0, 1) if step.name in DRAWN]
+    if step.name == "noise":
+        return add_noise(column, drawn[0], *step.settings)
+    if step.name == "pram":
+        return post_randomise(column, drawn[0], drawn[1], step.settings)
+    if step.name == "swap":
+        return swap(column, drawn[0], step.settings)
+    return (micro_aggregate if step.name == "micro-aggregate" else suppress_rare)(column, step.settings)
 
 
 def _map(column: Column, step: Step, table: Table, name: str) -> Column:
@@ -177,29 +194,42 @@ def _map(column: Column, step: Step, table: Table, name: str) -> Column:
     return column.map(one)
 
 
-def _shift(column: Column, table: Table, name: str, people: People, persons: Column) -> Column:
+def _shift(column: Column, kept: Permitted, name: str, people: People) -> Column:
     """Each person's own number of days, so that their intervals stay true."""
     moved: list[Value] = []
-    for row, (value, code) in enumerate(zip(column.cells(), persons.cells(), strict=True)):
+    for row, (value, code) in enumerate(zip(column.cells(), kept.codes.to_pylist(), strict=True)):
         if value is not None and code not in people.shifts:
             raise TableError(
                 "participants: a date is to be shifted but someone has no number of days", code="names_invalid"
             )
         try:
-            moved.append(None if value is None else shift_date(value, people.shifts[str(code)]))
+            moved.append(None if value is None else shift_date(value, people.shifts[code]))
         except UnreadableError as error:
-            place = int(table.rows[row])
+            place = int(kept.table.rows[row])
             raise TableError(
                 f"table, column {name!r}, data row {place}: {error} is expected", code="table_value"
             ) from None
     return Column.of(moved)
 
 
-def _write(rules: list[ColumnRule], person: str, done: Anonymised) -> tuple[bytes, int]:
-    order = [person, *(rule.name for rule in rules if rule.name != person)]
+def _write(rules: list[ColumnRule], person: str, codes: Any, done: Anonymised) -> bytes:
     types = {rule.name: rule.type for rule in rules}
-    table = arrow_table({name: done.columns[name].cells() for name in order}, types)
-    return parquet_bytes(table), int(table.num_rows)
+    table = arrow_table({rule.name: done.columns[rule.name] for rule in rules}, types)
+    return parquet_bytes(table.add_column(0, person, codes) if rules else pa.table({person: codes}))
+
+
+def _population(recipe: Recipe, rules: list[ColumnRule]) -> dict[str, Column] | None:
+    """The quasi-identifiers of the population the models name, changed like the table's; None where none is named."""
+    named = next((model.file for model in recipe.models if model.of_population), None)
+    if named is None:
+        return None
+    quasi = [rule for rule in rules if rule.role == "quasi"]
+    try:
+        table, _ = read_table(io.BytesIO(recipe.files[named]), columns=[rule.name for rule in quasi], form=recipe.input)
+        everybody = Permitted(table=table, codes=pa.array([], pa.string()))
+        return {rule.name: _change(rule, everybody, People(codes={})) for rule in quasi}
+    except TableError as error:
+        raise TableError(str(error).replace("table", "population", 1), code=error.code) from None
 
 
 def _measured(recipe: Recipe, before: Mapping[str, Column], output: bytes, done: Anonymised) -> dict[str, Any]:
@@ -207,39 +237,14 @@ def _measured(recipe: Recipe, before: Mapping[str, Column], output: bytes, done:
     quasi, sensitive = recipe.leaving("quasi"), recipe.leaving("sensitive")
     if not quasi:
         return {}
-    after = assess_table(io.BytesIO(output), quasi=quasi, sensitive=sensitive)
-    names = [model.name for model in recipe.models]
-    models = {
-        # A model asked of two columns needs two entries; the plain name is kept where one is asked.
-        model.name if names.count(model.name) == 1 else f"{model.name} {model.column}": {
-            "wanted": model.wanted,
-            "reached": _reached(model, after),
-        }
-        for model in recipe.models
-    }
-    _refuse_broken_promise(models)
+    columns = read_released(io.BytesIO(output), wanted=[*quasi, *sensitive])
+    after = assess_columns(columns, quasi=quasi, sensitive=sensitive)
+    if done.population:
+        after |= journalist([columns[name] for name in quasi], [done.population[name] for name in quasi])
     return {
-        "models": models,
+        "models": prove(recipe, columns, done.population),
         "risk": {"before": measure_table(before, quasi=quasi, sensitive=sensitive), "after": after},
         "utility": done.utility
+        | usefulness(before, columns)
         | {"discernibility": after["discernibility"] + done.suppressed * len(next(iter(before.values())).codes)},
     }
-
-
-def _reached(model: Model, after: Mapping[str, Any]) -> float:
-    if model.name == "k-anonymity":
-        return int(after["k"])
-    found: float = after["l" if model.name == "l-diversity" else "t"][model.column]
-    return found
-
-
-def _refuse_broken_promise(models: Mapping[str, Mapping[str, float]]) -> None:
-    """The search said the models hold; the bytes are measured again, and a difference stops everything."""
-    for name, model in models.items():
-        enough = (
-            model["reached"] <= model["wanted"] + 1e-9
-            if name.startswith("t-closeness")
-            else model["reached"] >= model["wanted"]
-        )
-        if not enough:
-            raise DeidError(f"table: {name} was promised but the written file does not have it", code="model_not_met")

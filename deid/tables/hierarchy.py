@@ -23,6 +23,7 @@ import numpy.typing as npt
 from deid.columns import Generalise
 from deid.errors import RecipeError, TableError
 from deid.tables.columnar import Codes, Column, Value
+from deid.tables.places import place_above
 from deid.tables.values import UnreadableError, cut_date, interval, read_number
 
 TOP = "*"
@@ -38,6 +39,7 @@ class Axis:
     labels: tuple[tuple[Value, ...], ...]
     cost: tuple[npt.NDArray[np.float64], ...]
     fixed: int | None
+    weight: float = 1.0
 
     @property
     def height(self) -> int:
@@ -143,11 +145,31 @@ def _build(rule: Generalise, value: Value, code: int, place: Place) -> Ladder:
     if rule.builder == "all-or-nothing":
         return (value, TOP)
     if value is None:
-        return (None, *(None for _ in rule.settings), TOP)
+        return (None, *(None for _ in range(_rungs(rule))), TOP)
     try:
+        if rule.builder == "places":
+            return (value, *place_above(value), TOP)
+        if rule.builder == "order":
+            return (value, *_neighbours(value, *rule.settings), TOP)
         return (value, *(_rung(rule.builder, value, setting) for setting in rule.settings), TOP)
     except UnreadableError as error:
         raise TableError(f"{place.of(code)}: {error} is expected", code="table_value") from None
+
+
+def _rungs(rule: Generalise) -> int:
+    if rule.builder == "places":
+        return 2
+    return len(rule.settings[1] if rule.builder == "order" else rule.settings)
+
+
+def _neighbours(value: str, values: Sequence[str], sizes: Sequence[int]) -> tuple[str, ...]:
+    """The first and last value of each group of neighbours the value lies in."""
+    if value not in values:
+        raise UnreadableError("a value of the order in the recipe")
+    at = values.index(value)
+    lows = [(at // size * size, size) for size in sizes]
+    ends = [(values[low], values[min(low + size, len(values)) - 1]) for low, size in lows]
+    return tuple(first if first == last else f"{first}..{last}" for first, last in ends)
 
 
 def _rung(builder: str, value: str, setting: Any) -> str:

@@ -25,14 +25,26 @@ MISSING = frozenset({"", "NA", "N/A", "NaN", "nan", "NULL", "null", "None", "<NA
 _PARQUET = b"PAR1"
 
 
-def read_table(source: BinaryIO, *, columns: Sequence[str], form: InputForm) -> tuple[Table, int]:
-    """The listed columns as codes, and how many data rows the file has. Raises TableError."""
+def read_table(source: BinaryIO, *, columns: Sequence[str], form: InputForm, person: str = "") -> tuple[Table, Any]:
+    """The listed columns as codes, and the ``person`` column as an Arrow array of text. Raises TableError."""
     content = source.read()
     if not content:
         raise TableError("table: the file is empty", code="table_empty")
     arrow = _read_parquet(content, columns) if content[:4] == _PARQUET else _read_csv(content, columns, form)
-    read = {name: _encode(arrow.column(name)) for name in columns}
-    return Table(columns=read, rows=np.arange(1, arrow.num_rows + 1, dtype=np.int64)), int(arrow.num_rows)
+    # The names of people are as many as the rows: they are never made codes of distinct values.
+    read = {name: _encode(arrow.column(name)) for name in columns if name != person}
+    people = arrow.column(person).combine_chunks() if person else None
+    return Table(columns=read, rows=np.arange(1, arrow.num_rows + 1, dtype=np.int64)), people
+
+
+def column_names(content: bytes, form: InputForm) -> list[str]:
+    """The columns a table has. Raises TableError where its header cannot be read."""
+    if content[:4] != _PARQUET:
+        return _header(decode(content, form.encoding), form)
+    try:
+        return list(pq.ParquetFile(pa.BufferReader(content)).schema_arrow.names)
+    except (pa.ArrowException, OSError):
+        raise TableError("table: not a readable Parquet file; it may be cut short", code="table_unreadable") from None
 
 
 def _encode(chunked: Any) -> Column:

@@ -1,135 +1,33 @@
 """Find the heights of the hierarchies that lose least and satisfy the models: an exact full-domain search.
 
-Works on distinct combinations with weights, never on rows. The loss is NCP: the mean over all cells of the NCP of
-the value written, a suppressed row counting 1 in each. Without suppression it is a sum over columns, which is a
-lower bound that rises up the lattice; so nodes are visited by rising bound and the search ends when the bound
-reaches the best loss found. Where merging good classes keeps them good (k, l), too much suppression at a node
-condemns every node below it: chains to the top are bisected to condemn much at once. The budget counts nodes
-evaluated; when it ends, the best so far is returned and says so.
+Works on distinct combinations with weights, never on rows. The loss of a column is its NCP: the mean over its cells of
+the NCP of the value written, a suppressed row counting 1. The loss of a node is the weighted mean of its columns'
+(objective ``ncp``) or their weighted geometric mean after adding 1 (objective ``loss``, ARX's Loss with equal weights).
+Without suppression it is a sum over columns of one term each (logarithms for the second), a lower bound that rises up
+the lattice; so nodes are visited by rising bound and the search ends when the bound reaches the best loss found. Where
+merging good classes keeps them good (k, l), too much suppression at a node condemns every node below it: chains to the
+top are bisected to condemn much at once. t-closeness is not of that kind once rows are left out, since the whole table
+moves; but a distance is convex, so a class far from the whole says how many of its rows every node below must leave out
+at least (``deid.tables.judging``), and that condemns too. The budget counts nodes evaluated; when it ends, the best so
+far is returned and says so. A lattice too large to hold is walked down from the top and then searched around the place
+reached.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 
 from deid.errors import ModelError
-from deid.tables.classes import Floats, Wanted, combine, distances, good_classes, group
-from deid.tables.columnar import Codes, Mask
-from deid.tables.hierarchy import Axis
+from deid.tables.judging import ROUND, Chosen, Evaluator, Node, Problem
 
 GRID_LIMIT = 4_000_000  # nodes; above it the lattice is not held, and the search walks down from the top
-_ROUND = 12  # decimals of a loss: two sums of the same numbers in another order must not differ
-
-Node = tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """A node of the lattice, its loss, what it suppresses, and whether it is proven best."""
-
-    node: Node
-    loss: float
-    suppressed: int
-    optimal: bool
-    evaluated: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """Distinct combinations (``base[q][i]``, base code of axis q) with weights, the axes and what is wanted."""
-
-    axes: tuple[Axis, ...]
-    base: tuple[Codes, ...]
-    weights: Codes
-    wanted: Wanted
-    limit: int
-
-
-class Evaluator:
-    """Judges nodes; counts them against the budget and remembers each answer."""
-
-    def __init__(self, problem: Problem, budget: int) -> None:
-        self.problem = problem
-        self.budget = budget
-        self.seen: dict[Node, tuple[int, float]] = {}
-        self._codes = [
-            [codes[base] for codes in axis.codes] for axis, base in zip(problem.axes, problem.base, strict=True)
-        ]
-        self._sizes = [[len(labels) for labels in axis.labels] for axis in problem.axes]
-        self._costs = [
-            [cost[base] for cost in axis.cost] for axis, base in zip(problem.axes, problem.base, strict=True)
-        ]
-        self.total = int(problem.weights.sum())
-        self.bounds = [
-            np.array([(cost * problem.weights).sum() / self.total / len(problem.axes) for cost in costs])
-            for costs in self._costs
-        ]
-
-    @property
-    def spent(self) -> bool:
-        """True when the budget is used up."""
-        return len(self.seen) >= self.budget
-
-    def bound(self, node: Node) -> float:
-        """The loss of the node if nothing were suppressed."""
-        return float(sum(bounds[level] for bounds, level in zip(self.bounds, node, strict=True)))
-
-    def judge(self, node: Node) -> tuple[int, float]:
-        """Rows suppressed by k and l alone, and the whole loss; infinite loss where the limit is passed."""
-        if node not in self.seen:
-            self.seen[node] = self._judge(node)
-        return self.seen[node]
-
-    def bad(self, node: Node, *, with_t: bool = True) -> Mask:
-        """For each combination, whether the node suppresses it."""
-        classes, count = group(self._keys(node))
-        good = good_classes(classes, count, self.problem.weights, self.problem.wanted, with_t=with_t)
-        result: Mask = ~good[classes]
-        return result
-
-    def _judge(self, node: Node) -> tuple[int, float]:
-        bad = self.bad(node, with_t=False)
-        suppressed = certain = int(self.problem.weights[bad].sum())
-        if certain <= self.problem.limit and not self.problem.wanted.monotone:
-            bad = self.bad(node)
-            suppressed = int(self.problem.weights[bad].sum())
-            if not self._close(node, ~bad):
-                return certain, math.inf
-        if suppressed > self.problem.limit or suppressed == self.total:
-            return certain, math.inf
-        return certain, round(self.bound(node) + self._extra(node, bad), _ROUND)
-
-    def _close(self, node: Node, kept: Mask) -> bool:
-        """Whether t-closeness holds among the rows kept: leaving rows out moves the whole table's distribution too."""
-        if not kept.any():
-            return False
-        classes, count = group(self._keys(node)[kept])
-        return all(
-            distances(classes, count, column.of(kept), self.problem.weights[kept]).max() <= column.wanted_t + 1e-12
-            for column in self.problem.wanted.sensitive
-            if column.wanted_t < 1.0
-        )
-
-    def _keys(self, node: Node) -> Codes:
-        codes = [at[level] for at, level in zip(self._codes, node, strict=True)]
-        sizes = [at[level] for at, level in zip(self._sizes, node, strict=True)]
-        return combine(codes, sizes, len(self.problem.weights))
-
-    def _extra(self, node: Node, bad: Mask) -> float:
-        """What suppression adds: each cell of a suppressed row counts 1 instead of its NCP."""
-        costs: Floats = np.zeros(int(bad.sum()))
-        for at, level in zip(self._costs, node, strict=True):
-            costs += at[level][bad]
-        lost = (len(self.problem.axes) - costs) * self.problem.weights[bad]
-        return float(lost.sum()) / (self.total * len(self.problem.axes))
-
-
-def search(problem: Problem, budget: int) -> Found:
+def search(problem: Problem, budget: int) -> Chosen:
     """The best node within the suppression limit. Raises ModelError when even the top is not enough."""
     evaluator = Evaluator(problem, max(budget, 1))
     low = tuple(axis.fixed if axis.fixed is not None else 0 for axis in problem.axes)
@@ -137,10 +35,19 @@ def search(problem: Problem, budget: int) -> Found:
     if math.isinf(evaluator.judge(top)[1]) and problem.wanted.monotone:
         raise not_met(problem)
     size = math.prod(high - least + 1 for least, high in zip(low, top, strict=True))
-    found = _Lattice(evaluator, low, top).run() if size <= GRID_LIMIT else _walk_down(evaluator, low, top)
+    found = _Lattice(evaluator, low, top).run() if size <= GRID_LIMIT else _Walk(evaluator, low, top).run()
     if found is None:
         raise not_met(problem)
     return found
+
+
+def as_written(problem: Problem) -> Chosen:
+    """The node the recipe fixed. Raises ModelError when it is not enough."""
+    node = tuple(axis.fixed or 0 for axis in problem.axes)
+    evaluator = Evaluator(problem, 1)
+    if math.isinf(evaluator.judge(node)[1]):
+        raise not_met(problem)
+    return evaluator.choose(node, optimal=False)
 
 
 def not_met(problem: Problem) -> ModelError:
@@ -159,7 +66,7 @@ class _Lattice:
         self.shape = tuple(high - least + 1 for least, high in zip(low, top, strict=True))
         self.condemned = np.zeros(self.shape, np.bool_)
 
-    def run(self) -> Found | None:
+    def run(self) -> Chosen | None:
         """Visit by rising bound; None when nothing is allowed."""
         best = (self.evaluator.judge(self.top)[1], self.top)
         optimal = True
@@ -178,7 +85,7 @@ class _Lattice:
             )
             best = min(best, self._probe(node))
         loss, node = best
-        return None if math.isinf(loss) else _found(self.evaluator, node, optimal=optimal)
+        return None if math.isinf(loss) else self.evaluator.choose(node, optimal=optimal)
 
     def _bounds(self) -> npt.NDArray[np.float64]:
         grid = np.zeros(self.shape)
@@ -186,12 +93,12 @@ class _Lattice:
             shape = [1] * len(self.shape)
             shape[axis] = self.shape[axis]
             grid = grid + bounds[least : least + self.shape[axis]].reshape(shape)
-        return np.round(grid, _ROUND).reshape(-1)
+        return np.round(grid, ROUND).reshape(-1)
 
     def _probe(self, node: Node) -> tuple[float, Node]:
         """Judge the node; when it is condemned, bisect a chain to the top so that as much as possible falls with it."""
         best = (self._judge(node), node)
-        if not math.isinf(best[0]) or not self.evaluator.problem.wanted.monotone:
+        if not math.isinf(best[0]):
             return best
         chain = self._chain(node)
         low, high = 0, len(chain)
@@ -218,36 +125,51 @@ class _Lattice:
                 for axis in range(len(node))
                 if node[axis] < self.top[axis]
             ]
-            node = min(ups, key=lambda up: (round(self.evaluator.bound(up), _ROUND), up))
+            node = min(ups, key=lambda up: (round(self.evaluator.bound(up), ROUND), up))
             chain.append(node)
         return chain
 
 
-def _walk_down(evaluator: Evaluator, low: Node, top: Node) -> Found | None:
-    """For a lattice too large to hold: from the top, take the step down that loses least until none is allowed."""
-    node, loss = top, evaluator.judge(top)[1]
-    while not evaluator.spent:
-        downs = [
-            (*node[:axis], node[axis] - 1, *node[axis + 1 :]) for axis in range(len(node)) if node[axis] > low[axis]
-        ]
-        judged = [(evaluator.judge(down)[1], down) for down in downs if not evaluator.spent]
-        if not judged or min(judged)[0] >= loss:
-            break
-        loss, node = min(judged)
-    return None if math.isinf(loss) else _found(evaluator, node, optimal=False)
+class _Walk:
+    """For a lattice too large to hold: down from the top, then steps sideways, until nothing better is near."""
 
+    def __init__(self, evaluator: Evaluator, low: Node, top: Node) -> None:
+        self.evaluator, self.low, self.top = evaluator, low, top
 
-def _found(evaluator: Evaluator, node: Node, *, optimal: bool) -> Found:
-    bad = evaluator.bad(node)
-    return Found(
-        node=node,
-        loss=evaluator.judge(node)[1],
-        suppressed=int(evaluator.problem.weights[bad].sum()),
-        optimal=optimal,
-        evaluated=len(evaluator.seen),
-    )
+    def run(self) -> Chosen | None:
+        """The best place reached; None when nothing is allowed."""
+        loss, node = self.evaluator.judge(self.top)[1], self.top
+        while True:
+            best = self._least(self._downs(node), (loss, node))
+            if best[1] == node and not math.isinf(loss):
+                best = self._least(self._sideways(node), (loss, node))
+            if best[1] == node:
+                break
+            loss, node = best
+        return None if math.isinf(loss) else self.evaluator.choose(node, optimal=False)
 
+    def _least(self, nodes: Iterator[Node], best: tuple[float, Node]) -> tuple[float, Node]:
+        for node in nodes:
+            if self.evaluator.spent:
+                break
+            # A node whose loss without suppression is no better cannot be better with it.
+            if round(self.evaluator.bound(node), ROUND) < best[0]:
+                best = min(best, (self.evaluator.judge(node)[1], node))
+        return best
 
-def levels_by_column(axes: Sequence[Axis], node: Node) -> dict[str, int]:
-    """The chosen level of each column, for the report."""
-    return {axis.name: level for axis, level in zip(axes, node, strict=True)}
+    def _downs(self, node: Node) -> Iterator[Node]:
+        for axis in range(len(node)):
+            if node[axis] > self.low[axis]:
+                yield (*node[:axis], node[axis] - 1, *node[axis + 1 :])
+
+    def _sideways(self, node: Node) -> Iterator[Node]:
+        """One column up, another one or two levels down, or two others one level down each."""
+        for up in range(len(node)):
+            if node[up] == self.top[up]:
+                continue
+            raised = (*node[:up], node[up] + 1, *node[up + 1 :])
+            for once in self._downs(raised):
+                if once[up] == node[up]:
+                    continue
+                yield once
+                yield from (twice for twice in self._downs(once) if twice[up] != node[up])

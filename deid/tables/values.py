@@ -30,6 +30,7 @@ def change_of(step: Step) -> Callable[[str], str]:
         "interval": lambda value: _band(value, *step.settings),  # generalisation: interval
         "prefix": lambda value: value[: step.settings],  # generalisation: truncation of a hierarchical code
         "mask": lambda value: _mask(value, *step.settings),  # suppression: masking
+        "number": lambda value: plain(read_number(value)),  # a check: nothing changes but how it is written
         "date": lambda value: cut_date(value, step.settings),  # generalisation: dates
     }
     return made[step.name]

@@ -8,28 +8,30 @@ tables, equal bytes.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from deid.errors import TableError
-from deid.tables.columnar import Value
+from deid.tables.columnar import Column
 
 TYPES = {"text": pa.string(), "integer": pa.int64(), "number": pa.float64()}
 _ROW_GROUP = 1 << 20
 
 
-def arrow_table(cells: Mapping[str, Sequence[Value]], types: Mapping[str, str]) -> Any:
-    """Columns in the order given; a column typed as a number that holds anything else is refused."""
+def arrow_table(columns: Mapping[str, Column], types: Mapping[str, str]) -> Any:
+    """Plain columns in the order given; a column typed as a number that holds anything else is refused."""
     arrays = []
-    for name, values in cells.items():
+    for name, column in columns.items():
         try:
-            arrays.append(pa.array(values, pa.string()).cast(TYPES[types.get(name, "text")]))
+            # Cast value by value, not cell by cell, and only then written out: what leaves is a plain array.
+            values = pa.array(column.values, pa.string()).cast(TYPES[types.get(name, "text")])
+            arrays.append(values.take(pa.array(column.codes)))
         except pa.ArrowInvalid:
             raise TableError(f"table, column {name!r}: some value is not of type {types[name]}") from None
-    return pa.table(dict(zip(cells, arrays, strict=True)))
+    return pa.table(dict(zip(columns, arrays, strict=True)))
 
 
 def parquet_bytes(table: Any) -> bytes:

@@ -17,6 +17,7 @@ import uvicorn
 from gateway.bootstrap import make_home, open_env, read_home
 from gateway.cli import custody, receipts, reports, research
 from gateway.cli.deid import deid
+from gateway.cli.deid_table import table as deid_table
 from gateway.cli.founding import found_house
 from gateway.cli.law import policy
 from gateway.cli.leaks import leakcheck
@@ -34,6 +35,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Tongguan 通
 app.add_typer(ledger, name="ledger")
 app.add_typer(witness, name="witness")
 app.add_typer(policy, name="policy")
+deid.command("table")(deid_table)
 for name, group in (
     ("dataset", custody.dataset),
     ("consent", custody.consent),
