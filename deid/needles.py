@@ -100,8 +100,8 @@ def _forms(value: str, number: int) -> list[Form]:
             # bytes.lower() changes ASCII bytes inside these encodings too, so the needle is lowered as bytes.
             forms.append(Form(value.encode(encoding).lower(), number, "source-identifier", False, body))
     if not digits or len(value) >= SHORT_DIGITS:
-        for algorithm in ("md5", "sha1", "sha256"):
-            made = hashlib.new(algorithm, value.encode(), usedforsecurity=False).hexdigest().encode()
+        for algorithm in (hashlib.md5, hashlib.sha1, hashlib.sha256):
+            made = algorithm(value.encode(), usedforsecurity=False).hexdigest().encode()
             forms.append(Form(made, number, "hashed-identifier", False, True))
     return forms
 
@@ -110,18 +110,20 @@ class _Index:
     """Forms of at least ``width + stride - 1`` bytes: one of their first windows starts at a multiple of ``stride``."""
 
     def __init__(self, forms: list[Form], width: int, stride: int) -> None:
-        self.width, self.stride = width, stride
-        self.at: dict[int, list[tuple[int, Form]]] = {}
-        for form in forms:
-            for offset in range(stride):
-                window = int.from_bytes(form.text[offset : offset + width], "little")
-                self.at.setdefault(window, []).append((offset, form))
-        # About one entry in 64 is set: small enough for the processor's cache, sparse enough to pass little.
-        bits = min(max(len(self.at).bit_length() + 6, 12), 22)
+        self.width, self.stride, self.forms = width, stride, forms
         self.kind: np.dtype[Any] = np.dtype(f"<u{width}")
+        heads = np.frombuffer(b"".join(form.text[: width + stride - 1] for form in forms), np.uint8)
+        heads = heads.reshape(len(forms), width + stride - 1)
+        # One row of windows for each offset; `order` says which offset and form each window in rising order is of.
+        parts = [np.ascontiguousarray(heads[:, at : at + width]).view(self.kind)[:, 0] for at in range(stride)]
+        windows = np.concatenate(parts)
+        self.order = np.argsort(windows, kind="stable")
+        self.rising = windows[self.order]
+        self.sorted = self.rising[np.r_[True, self.rising[1:] != self.rising[:-1]][: len(self.rising)]]
+        # About one entry in 64 is set: small enough for the processor's cache, sparse enough to pass little.
+        bits = min(max(len(self.sorted).bit_length() + 6, 12), 22)
         self.multiplier = np.array(_MULTIPLIER[width], self.kind)
         self.shift = np.array(width * 8 - bits, self.kind)
-        self.sorted = np.array(sorted(self.at), self.kind)
         self.table = np.zeros(1 << bits, np.bool_)
         self.table[self._hash(self.sorted)] = True
         # For the kernel: a bit for a byte, so that the table stays in the cache.
@@ -133,7 +135,7 @@ class _Index:
 
     def find(self, low: bytes) -> list[Hit]:
         hits: list[Hit] = []
-        if not self.at:
+        if not self.forms:
             return hits
         for place, window in self._places(low):
             hits += self._compare(low, place, window)
@@ -166,7 +168,10 @@ class _Index:
 
     def _compare(self, low: bytes, place: int, window: int) -> list[Hit]:
         found = []
-        for offset, form in self.at[window]:
+        bound = np.array(window, self.kind)
+        first, last = np.searchsorted(self.rising, bound, "left"), np.searchsorted(self.rising, bound, "right")
+        for number in self.order[first:last].tolist():
+            offset, form = number // len(self.forms), self.forms[number % len(self.forms)]
             start = place - offset
             end = start + len(form.text)
             if start >= 0 and low[start:end] == form.text and not (form.bounded and _adjoins(low, start, end)):

@@ -46,6 +46,11 @@ class Wanted:
 
 def group(keys: Codes) -> tuple[Codes, int]:
     """Class number of each key, dense, and the number of classes."""
+    if len(keys) and (room := int(keys.max()) + 1) <= 8 * len(keys):  # few enough to number without sorting
+        there = np.zeros(room, np.bool_)
+        there[keys] = True
+        numbers = np.cumsum(there) - 1
+        return numbers[keys], int(numbers[-1]) + 1
     order = np.argsort(keys)  # not stable: equal keys get one number in any order
     ordered = keys[order]
     starts = np.empty(len(keys), np.bool_)

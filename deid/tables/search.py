@@ -98,8 +98,8 @@ class _Lattice:
     def _probe(self, node: Node) -> tuple[float, Node]:
         """Judge the node; when it is condemned, bisect a chain to the top so that as much as possible falls with it."""
         best = (self._judge(node), node)
-        if not math.isinf(best[0]):
-            return best
+        if self.evaluator.judge(node)[0] <= self.evaluator.problem.limit:
+            return best  # good, or bad in a way that says nothing of the nodes below: no chain from here condemns any
         chain = self._chain(node)
         low, high = 0, len(chain)
         while high - low > 1 and not self.evaluator.spent:

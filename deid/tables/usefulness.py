@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from deid.tables.classes import group
 from deid.tables.columnar import Codes, Column
 
 MOST_ROWS = 50_000
@@ -24,9 +25,11 @@ MOST_COLUMNS = 12
 def usefulness(before: Mapping[str, Column], after: Mapping[str, Column]) -> dict[str, Any]:
     """Marginals and correlations of the columns both have."""
     names = [name for name in before if name in after]
+    counted = names[:MOST_COLUMNS]
+    old, new = ({name: _dense(table[name]) for name in counted} for table in (before, after))
     pairs = []
-    for first, second in itertools.combinations(names[:MOST_COLUMNS], 2):
-        was, now = cramers_v(before[first], before[second]), cramers_v(after[first], after[second])
+    for first, second in itertools.combinations(counted, 2):
+        was, now = _cramers_v(old[first], old[second]), _cramers_v(new[first], new[second])
         if was is not None and now is not None:
             pairs.append({"columns": [first, second], "before": round(was, 6), "after": round(now, 6)})
     return {
@@ -44,8 +47,11 @@ def moved(before: Column, after: Column) -> float:
 
 def cramers_v(first: Column, second: Column) -> float | None:
     """Cramér's V without correction for bias; None where it is not defined or too large to count."""
-    a, rows = _dense(first)
-    b, columns = _dense(second)
+    return _cramers_v(_dense(first), _dense(second))
+
+
+def _cramers_v(first: tuple[Codes, int], second: tuple[Codes, int]) -> float | None:
+    (a, rows), (b, columns) = first, second
     if min(rows, columns) < 2 or max(rows, columns) > MOST_VALUES:
         return None
     table = np.bincount(a * columns + b, minlength=rows * columns).reshape(rows, columns).astype(np.float64)
@@ -55,8 +61,7 @@ def cramers_v(first: Column, second: Column) -> float | None:
 
 
 def _dense(column: Column) -> tuple[Codes, int]:
-    used, codes = np.unique(column.codes[:MOST_ROWS], return_inverse=True)
-    return codes, len(used)
+    return group(column.codes[:MOST_ROWS])
 
 
 def _shares(column: Column) -> list[float]:

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -19,6 +20,7 @@ from deid.recipe import load_recipe
 from deid.tables.core import core_table
 from deid.tables.measures import Rule
 from deid.tables.splitting import KINDS, Protected, Splitting, Tree, split, split_in_python
+from tests.deid.tables.people import SIZES, hierarchy, make_people, recipe
 from tests.deid.tables.test_search import ADULT, FILES, LADDERS, ROWS, Row
 
 TREE = Tree(
@@ -178,3 +180,33 @@ def test_adult_loses_less_than_nine_in_a_hundred_at_k_5_with_nobody_suppressed(s
     assert report["utility"]["ncp"] <= most
     table = pq.read_table(io.BytesIO(sink.getvalue())).to_pylist()
     assert min(Counter(tuple(row[name] for name in ADULT) for row in table).values()) >= 5
+
+
+def test_without_a_compiler_the_same_bytes_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(8)
+    rows: list[Row] = [
+        ("1234"[draw.integers(4)], "pqrs"[draw.integers(4)], "mf"[draw.integers(2)], "IJK"[draw.integers(3)])
+        for _ in range(150)
+    ]
+    text = text_of("[{k-anonymity: {k: 3}}, {l-diversity: {l: 2, column: d}}]")
+    first = release(rows, text)
+    monkeypatch.setattr(native, "has_tables", False)
+    assert release(rows, text) == first
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_people_with_ten_quasi_identifiers_keep_k(tmp_path: Path) -> None:
+    """k counted by DuckDB on the written file."""
+    path, sink = tmp_path / "people.parquet", io.BytesIO()
+    make_people(path, 100_000)
+    plan = load_recipe(recipe(6, "local-recoding").encode(), files=lambda name: hierarchy(name[:-4]))
+    people = {f"H{n:08d}": f"c{n:08d}" for n in range(100_000)}
+    with path.open("rb") as source:
+        report = core_table(plan, source, sink, participants=people).report
+    (tmp_path / "out.parquet").write_bytes(sink.getvalue())
+    columns = ", ".join(SIZES)
+    query = f"select min(n), sum(n) from (select count(*) n from read_parquet(?) group by {columns})"  # noqa: S608
+    ((least, rows),) = duckdb.connect(config={"threads": 1}).execute(query, [str(tmp_path / "out.parquet")]).fetchall()
+    assert (least, rows) == (report["risk"]["after"]["k"], 100_000)
+    assert least >= 6
+    assert report["utility"]["ncp"] < 0.25
