@@ -1,7 +1,8 @@
 """An application and its items, one per dataset, each with its own states.
 
-    submitted -> approved-to-file -> filing (package frozen) -> granted -> revoked | expired
-    any -> refused
+    submitted -> approved-to-file -> filing (package frozen) -> granted -> revoked | expired | suspended
+
+What else may happen to an item is in ``gateway.item_life``; who may do what when, in ``policies/tables/workflow.toml``.
 
 The answer to ``submit`` is the decision as it stands: usually a hold that names everything still missing.
 Approval to file takes two people of different units, never the applicant; each approval is bound to the digest of what
@@ -10,8 +11,8 @@ was approved, so a later change of the application or the dataset voids it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -19,15 +20,21 @@ from gateway.accounts import HOUSE, require
 from gateway.canonical import digest
 from gateway.env import Actor, Env
 from gateway.errors import BadInput, Conflict, NotAllowed, NotFound
-from gateway.evidence import APPROVE, approval_digest, decide_release, gather
+from gateway.evidence import APPROVE, decide_release, gather, granted_class
+from gateway.item_life import (
+    APPROVAL,
+    against_grant,
+    as_item,
+    as_person,
+    found_item,
+    give_approval,
+    next_release,
+)
 from gateway.ports import Row, Tx
 from gateway.record import check_facts, put_fact, record_refused_act
 from gateway.times import legal_day, stamp
 from gateway.transform import prepare_core_view
-from policies.model import Person
-from policies.workflow import Acting, Approval, Item, after, may
-
-APPROVAL = "approve"
+from policies.workflow import Acting, after, may
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +104,7 @@ def preview(env: Env, actor: Actor, item_id: str) -> dict[str, dict[str, Any]]:
     log = env.ledger.facts()
 
     def work(tx: Tx) -> dict[str, dict[str, Any]]:
-        item, application = _item(tx, item_id)
+        item, application = found_item(tx, item_id)
         if not _may_see(actor, application, [item]):
             raise NotFound("application item")
         answers = {}
@@ -123,18 +130,9 @@ def approve(env: Env, actor: Actor, item_id: str) -> Row:
         again = _approval_refused(tx, env, actor, item_id)
         if again is not None:
             raise NotAllowed(again[0], rules=again[1])
-        item, application = _item(tx, item_id)
-        following = after(APPROVAL, _as_item(tx, item, application))
-        columns = {
-            "item_id": item_id,
-            "person_id": actor.person_id,
-            "unit": actor.unit,
-            "act": APPROVE,
-            "digest": approval_digest(tx, item, application),
-            "given_at": stamp(env.clock.now()),
-            "state": "given",
-        }
-        put_fact(tx, env, "approval", env.new_id(), custodian_id=item["custodian_id"], scope=item_id, columns=columns)
+        item, application = found_item(tx, item_id)
+        following = after(APPROVAL, as_item(tx, item, application))
+        give_approval(tx, env, actor, item, application, APPROVE)
         if following != item["state"]:
             put_fact(tx, env, "item", item_id, columns={"state": following})
         found = tx.get("item", item_id)
@@ -147,7 +145,7 @@ def approve(env: Env, actor: Actor, item_id: str) -> Row:
 def freeze_package(env: Env, actor: Actor, item_id: str) -> Row:
     """Transform, measure and freeze what would leave, so that exactly this can be filed."""
     require(actor, "steward", "custodian")
-    item, application = env.uow.read(lambda tx: _item(tx, item_id))
+    item, application = env.uow.read(lambda tx: found_item(tx, item_id))
     _require_own_custodian(actor, item)
     if item["state"] != "approved-to-file":
         raise Conflict(f"the item is {item['state']}; the package is prepared after two people approved it to file")
@@ -190,14 +188,17 @@ def grant(env: Env, actor: Actor, item_id: str, terms: GrantTerms) -> Row:
     """Issue the grant once the package is frozen and filed. The release itself is decided again, twice."""
     require(actor, "steward")
     grant_id = env.new_id()
+    env.ledger.sync()
+    log = env.ledger.facts()
 
     def work(tx: Tx) -> Row:
-        item, application = _item(tx, item_id)
+        item, application = found_item(tx, item_id)
         _require_own_custodian(actor, item)
         if actor.person_id == application["applicant_id"]:
             raise NotAllowed("who asks never grants", rules=("GW-20",))
         if item["state"] != "filing":
             raise Conflict(f"the item is {item['state']}; a grant follows a frozen and filed package")
+        _require_lawful(against_grant(tx, env, item, application, log))
         for key_id, kind in ((terms.encryption_key_id, "encryption"), (terms.signing_key_id, "signing")):
             _require_key(tx, application["applicant_id"], key_id, kind)
         columns = {
@@ -213,6 +214,7 @@ def grant(env: Env, actor: Actor, item_id: str, terms: GrantTerms) -> Row:
             "valid_from": stamp(terms.valid_from),
             "valid_to": stamp(terms.valid_to),
             "granted_by": actor.person_id,
+            "granted_as": granted_class(tx, application),
             "state": "active",
         }
         row = put_fact(
@@ -242,11 +244,11 @@ def _add_item(tx: Tx, env: Env, application_id: str, wanted: Wanted) -> None:
 
 def _approval_refused(tx: Tx, env: Env, actor: Actor, item_id: str) -> tuple[str, tuple[str, ...]] | None:
     """Why this person may not approve this item now; None when they may (invariant 8)."""
-    item, application = _item(tx, item_id)
+    item, application = found_item(tx, item_id)
     if actor.institution_id != item["custodian_id"] and actor.person_id != application["applicant_id"]:
         raise NotFound("application item")
-    acting = Acting(person=_as_person(tx, actor.person_id, actor))
-    refused = may(APPROVAL, acting, _as_item(tx, item, application), legal_day(env.clock.now()))
+    acting = Acting(person=as_person(tx, actor.person_id, actor))
+    refused = may(APPROVAL, acting, as_item(tx, item, application), legal_day(env.clock.now()))
     if refused is None:
         return None
     if refused.rules == ("GW-25",):
@@ -254,44 +256,18 @@ def _approval_refused(tx: Tx, env: Env, actor: Actor, item_id: str) -> tuple[str
     return refused.sentence, refused.rules
 
 
-def _as_item(tx: Tx, item: Row, application: Row) -> Item:
-    """The item as the workflow knows it. Approvals of what has changed since stay in, and do not count."""
-    given = tx.find("approval", item_id=item["id"], act=APPROVE, state="given")
-    approvals = [
-        Approval(by=replace(_as_person(tx, row["person_id"]), unit=row["unit"]), act=APPROVAL, digest=row["digest"])
-        for row in given
-    ]
-    return Item(
-        state=item["state"],
-        custodian=item["custodian_id"],
-        applicant=_as_person(tx, application["applicant_id"]),
-        digest=approval_digest(tx, item, application),
-        investigators=_investigators(tx, item),
-        approvals=tuple(approvals),
-    )
-
-
-def _investigators(tx: Tx, item: Row) -> tuple[Person, ...]:
-    """The dataset's own investigators who have an account here: its manifest names them by login."""
-    dataset = tx.get("dataset", item["dataset_id"])
-    named = [] if dataset is None else list(map(str, dataset["manifest"].get("investigators", ())))
-    return tuple(_as_person(tx, account["id"]) for account in tx.find("account", login=named)) if named else ()
-
-
-def _as_person(tx: Tx, person_id: str, actor: Actor | None = None) -> Person:
-    row = tx.get("person", person_id) or {}
-    return Person(
-        account=person_id,
-        institution=actor.institution_id if actor else row.get("institution_id") or "",
-        unit=actor.unit if actor else row.get("unit") or "",
-        roles=actor.roles if actor else frozenset(),
-        natural_person=row.get("natural_person"),
-    )
-
-
 def _require_own_custodian(actor: Actor, item: Row) -> None:
     if actor.institution_id != item["custodian_id"]:
         raise NotFound("application item")
+
+
+def _require_lawful(reasons: Sequence[Mapping[str, Any]]) -> None:
+    """Filings gate the grant and the release, never the internal approval (rule catalogue, section 17)."""
+    if reasons:
+        said = "; ".join(f"{reason['rule']} {reason['title']['en']}" for reason in reasons)
+        raise NotAllowed(
+            f"the law does not let this grant be given yet: {said}", rules=tuple(r["rule"] for r in reasons)
+        )
 
 
 def _require_key(tx: Tx, person_id: str, key_id: str, kind: str) -> None:
@@ -310,27 +286,9 @@ def _part(tx: Tx, core_id: str) -> dict[str, Any]:
 
 
 def _as_release(item: Row, application: Row, view_id: str, actor: Actor) -> Row:
-    """A release row that was never stored: what ``gather`` needs to look ahead."""
-    return {
-        "id": None,
-        "custodian_id": item["custodian_id"],
-        "item_id": item["id"],
-        "dataset_id": item["dataset_id"],
-        "view_id": view_id,
-        "requester_id": application["applicant_id"],
-        "place_of_access": actor.place_of_access if actor.person_id == application["applicant_id"] else None,
-        "grant_id": None,
-        "core_view_id": None,
-        "copy_id": None,
-    }
-
-
-def _item(tx: Tx, item_id: str) -> tuple[Row, Row]:
-    item = tx.get("item", item_id)
-    application = None if item is None else tx.get("application", item["application_id"])
-    if item is None or application is None:
-        raise NotFound("application item")
-    return item, application
+    """The release that the applicant would ask for next; the place is theirs only where they look themselves."""
+    place = actor.place_of_access if actor.person_id == application["applicant_id"] else None
+    return next_release(item, application, view_id, place)
 
 
 def _may_see(actor: Actor, application: Row, items: Sequence[Row]) -> bool:
@@ -356,11 +314,20 @@ SHOWN = {
         "evidence",
         "submitted_at",
     ),
-    "item": ("id", "custodian_id", "application_id", "dataset_id", "views", "package_id", "state"),
+    "item": ("id", "custodian_id", "application_id", "dataset_id", "views", "package_id", "state", "note"),
     "package": ("id", "item_id", "parts", "digest", "people", "frozen_at"),
     "access_grant": (
         *("id", "custodian_id", "item_id", "application_id", "dataset_id", "project_id", "recipient_id", "person_id"),
-        *("encryption_key_id", "signing_key_id", "quotas", "valid_from", "valid_to", "granted_by", "state"),
+        *(
+            "encryption_key_id",
+            "signing_key_id",
+            "quotas",
+            "valid_from",
+            "valid_to",
+            "granted_by",
+            "granted_as",
+            "state",
+        ),
     ),
 }
 """What of a row is answered: a list of what may be seen, so that a new column is not seen until somebody adds it."""

@@ -47,6 +47,7 @@ from policies.parties import (
     party_class,
     person_class,
     recipient_class,
+    suspends,
 )
 from policies.purposes import Purpose, matches, stated_purpose
 from policies.vocabulary import Action, PartyClass
@@ -126,8 +127,24 @@ def release_facts(evidence: Evidence, *, tampered: Sequence[str], source_readabl
 def decide_release(env: Env, evidence: Evidence, *, tampered: Sequence[str], source_readable: bool = True) -> Decision:
     """The decision on this evidence, by the rules that judge here."""
     facts = release_facts(evidence, tampered=tampered, source_readable=source_readable)
-    decided: Decision = evidence.policy.decide(Action.RECEIVE_RELEASE, facts, env.clock.now())
-    return decided
+    return evidence.policy.decide(Action.RECEIVE_RELEASE, facts, env.clock.now())
+
+
+def rules_against(env: Env, evidence: Evidence, action: Action, *, tampered: Sequence[str]) -> Decision:
+    """What the law says of another act than the release, on the same evidence."""
+    return evidence.policy.decide(action, release_facts(evidence, tampered=tampered), env.clock.now())
+
+
+def granted_class(tx: Tx, application: Row) -> str:
+    """The recipient's class by its control now, as a grant remembers it (FAQ-3.9)."""
+    recipient = tx.get("institution", application["institution_id"])
+    return str(_class_of(recipient))
+
+
+def _class_of(recipient: Row | None) -> PartyClass:
+    if recipient is None or recipient["state"] != "active":
+        return PartyClass.UNKNOWN
+    return party_class(recipient["place"], recipient["control"] or {})
 
 
 def approval_digest(tx: Tx, item: Row, application: Row) -> str:
@@ -217,19 +234,28 @@ def _person(rows: Mapping[str, Any], row: Row) -> PersonFacts:
 def _recipient(rows: Mapping[str, Any]) -> RecipientFacts:
     recipient = rows["recipient"]
     control = recipient["control"] or {}
-    active = recipient["state"] == "active"
-    institution = party_class(recipient["place"], control) if active else PartyClass.UNKNOWN
+    institution = _class_of(recipient)
     return RecipientFacts(
         party_class=str(recipient_class(institution, rows["view"]["tier"])),
         place=recipient["place"] or "unknown",
         in_gba=recipient["city"] in GBA,
         kind=recipient["kind"] or "unknown",
         restricted=control.get("restricted", "unknown"),
-        # The record of control is confirmed as a whole by two people; one that names no change says there was none.
-        control_changed=control.get("changed", "no") if control else "unknown",
+        control_changed=_control_changed(rows["grant"], control, institution),
         # Who applies acts for itself; an entrusted processor is ordered and never applies.
         role=rows["application"]["purpose"].get("role", "independent"),
     )
+
+
+def _control_changed(grant: Row | None, control: Mapping[str, Any], now: PartyClass) -> str:
+    """Whether the recipient became another class since the grant, or is reported to have (FAQ-3.9).
+
+    The record of control is confirmed as a whole by two people; one that names no change says there was none.
+    """
+    if not control:
+        return "unknown"
+    turned = grant is not None and suspends(PartyClass(grant["granted_as"] or "unknown"), now)
+    return "yes" if turned else str(control.get("changed", "no"))
 
 
 def _provider(rows: Mapping[str, Any]) -> ProviderFacts:

@@ -168,3 +168,9 @@ class SignOffBody(Body):
     rule: str = Field(max_length=40)
     reason: str = Field(min_length=1, max_length=400)
     packs: list[str] = Field(default_factory=list, max_length=20)
+
+
+class NoteBody(Body):
+    """What the other side is told."""
+
+    note: str = Field(default="", max_length=2000)

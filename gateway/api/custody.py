@@ -6,9 +6,9 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from gateway import applications, datasets, filings, labels, listings, revocation, risk_signing
+from gateway import applications, datasets, filings, item_life, labels, listings, revocation, risk_signing
 from gateway.api.auth import CurrentActor, CurrentEnv
-from gateway.api.bodies import ApplicationBody, FilingBody, GrantBody, LabelBody, RootBody, WithdrawalBody
+from gateway.api.bodies import ApplicationBody, FilingBody, GrantBody, LabelBody, NoteBody, RootBody, WithdrawalBody
 
 router = APIRouter(tags=["custody"])
 
@@ -108,6 +108,12 @@ def decision(item_id: str, env: CurrentEnv, actor: CurrentActor) -> dict[str, di
 def approve(item_id: str, env: CurrentEnv, actor: CurrentActor) -> dict[str, Any]:
     """Approve to file."""
     return dict(applications.approve(env, actor, item_id))
+
+
+@router.post("/items/{item_id}/acts/{name}")
+def act(item_id: str, name: str, body: NoteBody, env: CurrentEnv, actor: CurrentActor) -> dict[str, Any]:
+    """Submit, withdraw, begin-review, ask, hold, refuse, suspend, resume or close an item."""
+    return item_life.act(env, actor, item_id, name, note=body.note)
 
 
 @router.post("/items/{item_id}/package", status_code=201)

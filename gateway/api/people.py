@@ -7,6 +7,7 @@ from typing import Any, Literal
 from fastapi import APIRouter, Response
 
 from gateway import accounts, listings, recipient_keys
+from gateway import institutions as institution_acts
 from gateway.api.auth import CurrentActor, CurrentEnv
 from gateway.api.bodies import AnswerBody, ChallengeBody, InstitutionBody, PersonBody, RoleBody, SignIn
 
@@ -63,6 +64,20 @@ def add_institution(body: InstitutionBody, env: CurrentEnv, actor: CurrentActor)
 def everybody(env: CurrentEnv, actor: CurrentActor) -> list[dict[str, Any]]:
     """People and their roles, for operators."""
     return listings.people(env, actor)
+
+
+@router.post("/institutions/{institution_id}/control-change", status_code=201)
+def report_change_of_control(institution_id: str, env: CurrentEnv, actor: CurrentActor) -> dict[str, str]:
+    """Report that an institution changed hands: releases to it hold at once (FAQ-3.9)."""
+    institution_acts.report_change_of_control(env, actor, institution_id)
+    return {"state": "held"}
+
+
+@router.put("/institutions/{institution_id}/control")
+def restate_control(institution_id: str, body: dict[str, Any], env: CurrentEnv, actor: CurrentActor) -> dict[str, str]:
+    """State who controls an institution now; a second operator confirms."""
+    institution_acts.restate_control(env, actor, institution_id, body)
+    return {"state": "proposed"}
 
 
 @router.post("/people", status_code=201)

@@ -128,6 +128,29 @@ def approve(item_id: str, as_json: AsJson = False) -> None:
     show(item, [f"the item is {item['state']}"], as_json=as_json)
 
 
+ACTS = {
+    "ask": "Ask the applicant something; the item goes back to them.",
+    "hold": "Keep an item in review and say why.",
+    "refuse": "Refuse an item and say why; it is closed.",
+    "suspend": "Stop everything under an item at once; one person is enough.",
+    "resume": "Let a suspended item go on; two people of different units, and what the law asks for stands.",
+    "submit": "Hand an item in again that was asked about.",
+    "withdraw": "Take back one's own item before it is granted.",
+    "close": "Close an item that is revoked or expired.",
+}
+
+
+def _add_act(name: str, says: str) -> None:
+    def run(item_id: str, note: Annotated[str, typer.Option(help="What the other side is told.")] = "") -> None:
+        print(f"the item is {gateway().post(f'/items/{item_id}/acts/{name}', {'note': note})['state']}")
+
+    application.command(name, help=says)(run)
+
+
+for _name, _says in ACTS.items():
+    _add_act(_name, _says)
+
+
 @application.command("package")
 def package(item_id: str, as_json: AsJson = False) -> None:
     """Prepare, measure and freeze what would leave, so that exactly this is filed."""
@@ -211,6 +234,20 @@ def institutions(as_json: AsJson = False) -> None:
 def institution_confirm(row_id: str) -> None:
     """Confirm an institution that another operator proposed."""
     _confirm("institution", row_id)
+
+
+@institution.command("changed")
+def institution_changed(institution_id: str) -> None:
+    """Report that an institution changed hands: every release to it holds at once."""
+    gateway().post(f"/institutions/{institution_id}/control-change")
+    print("held until its control is stated anew and confirmed")
+
+
+@institution.command("control")
+def institution_control(institution_id: str, file: Path) -> None:
+    """State from a file who controls an institution now: {owners: [{share, place}], restricted}."""
+    gateway().ask("PUT", f"/institutions/{institution_id}/control", read_yaml(file))
+    print(f"a second operator confirms: tongguan institution confirm {institution_id}")
 
 
 @person.command("add")

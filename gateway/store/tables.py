@@ -214,6 +214,7 @@ item = _fact(
     _ref("dataset_id"),
     _json("views"),
     _ref("package_id"),
+    _text("note"),
     _text("state"),
 )
 approval = _fact(
@@ -252,6 +253,7 @@ access_grant = _fact(
     _text("valid_from"),
     _text("valid_to"),
     _ref("granted_by"),
+    _text("granted_as"),
     _text("state"),
 )
 

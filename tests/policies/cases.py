@@ -198,6 +198,8 @@ FAILS: list[Case] = [
     _case(RELEASE, {"grant.state": "none", "grant.keys_bound": False, "grant.releases_left": 0, "grant.in_period": False},
           "GW-10"),
     _case(MEDIA, {"grant.state": "none"}, "GW-10"),
+    _case(RELEASE, {"grant.state": "suspended"}, "GW-41"),
+    _case(MEDIA, {"grant.state": "suspended"}, "GW-41"),
     _case(RELEASE, {"grant.state": "revoked"}, "GW-11"),
     _case(MEDIA, {"grant.in_period": False}, "GW-11"),
     _case(RELEASE, {"grant.keys_bound": False}, "GW-12"),
