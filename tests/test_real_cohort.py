@@ -24,6 +24,7 @@ import pytest
 
 from gateway import applications, filings, revocation
 from gateway.crypt4gh import write_private_key
+from gateway.errors import NotAllowed
 from gateway.verifier.verify import verify_log
 from tests.world import CONSENT, MANIFEST, Random, World, _csv, make_world
 
@@ -128,10 +129,12 @@ def test_the_real_cohort_leaves_by_law_and_is_what_it_should_be(
     assert package["people"] == len(permitted) == 1013
     sources = [made_up(i, name) for i, name in enumerate(names) if name in permitted]
     world.file("researcher", package)
-    _grant(world, item)
+    with pytest.raises(NotAllowed) as early:
+        _grant(world, item)
+    assert early.value.rules == ("HGR-17",), "more than 500 people"
     held = world.release(item)
     assert held["outcome"] == "hold"
-    assert [reason["rule"] for reason in held["decision"]["reasons"]] == ["HGR-17"], "more than 500 people"
+    assert {reason["rule"] for reason in held["decision"]["reasons"]} == {"HGR-17", "GW-10"}
     review = filings.NewFiling(
         kind="security-review",
         number="SR-1",
@@ -139,6 +142,7 @@ def test_the_real_cohort_leaves_by_law_and_is_what_it_should_be(
         terms={"accepted_on": "2026-02-01", "outcome": "passed"},
     )
     filings.record_filing(world.env, world.people["filer"], review)
+    _grant(world, item)
     released = world.release(item)
     assert released["state"] == "available"
     _compare(world, released, shared_data, permitted, tmp_path)

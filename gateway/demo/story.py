@@ -178,7 +178,23 @@ class Story:
         ]
         researcher.post(f"/items/{other}/approvals", expect=(403,))
         self.kept["refusals"] = len(answers)
-        return "; ".join(answers) + "; approving one's own application: refused (GW-20)"
+        return "; ".join([*answers, "approving one's own application: refused (GW-20)", self._optional_pack()])
+
+    def _optional_pack(self) -> str:
+        """Two operators switch the trusted-institution pack on, whose rules then judge, and off again."""
+        first, second = self.people["first.operator"], self.people["second.operator"]
+        versions = []
+        for packs in (["trusted-institutions"], []):
+            row = first.post("/policy/activations", {"packs": packs})
+            first.post(f"/policy/activations/{row['id']}/confirmation", expect=(403,))
+            second.post(f"/policy/activations/{row['id']}/confirmation", expect=(200,))
+            claims = {"trust": {"claimed": "yes"}}
+            answer = second.post("/policy/explain", claims, expect=(200,))
+            judged = any(reason["rule"].startswith("TRI-") for reason in answer["reasons"])
+            check(judged == bool(packs), f"packs {packs}: TRI rules judge: {judged}")
+            versions.append(row["policy_version"])
+        check(versions[0] != versions[1], "another pack, the same version")
+        return "trusted-institution pack on and off again by two people"
 
     def withdrawal(self) -> str:
         """A participant withdraws, the copies die, the successor leaves them out; then the grant is revoked."""

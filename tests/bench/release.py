@@ -52,8 +52,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         source = _source(Path(folder) / "source", given.people, given.sites)
         world = make_world(Path(folder), source=source)
-        item = world.granted()
         _reviewed(world)
+        item = world.granted()
         runs = [_whole_path(world, item) for _ in range(given.runs)]
         size = _text_size(source)
     median = {key: float(np.median([run[key] for run in runs])) for key in runs[0]}
