@@ -190,7 +190,7 @@ def open_env(
         policies=load_policy,
         reached=reached or (lambda _point: None),
         demo=home.demo,
-        settings=settings.model_dump(include={"session_hours", "token_minutes", "epoch_poll_seconds"}),
+        settings=settings.model_dump(include={"session_hours", "token_minutes", "epoch_poll_seconds", "places"}),
     )
     return env, engine
 

@@ -37,7 +37,7 @@ def opening_event(tx: Tx, env: Env, evidence: Evidence, row: Row, decision: Deci
         "files": [entry["etag"] for entry in copy["files"]],
         "key_versions": {"custodian": copy["files"][0]["key_version"] if copy["files"] else 0},
         "witnessed": env.ledger.witnessed,
-        "address_learnt": "demo" if env.demo else "declared",
+        "address_learnt": "said at sign-in" if env.demo else "table of networks",
     }
     personal = {
         "recipient": rows["application"]["institution_id"],

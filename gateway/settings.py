@@ -12,10 +12,11 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from gateway.errors import BadInput
+from gateway.places import check_places
 
 PREFIX = "TONGGUAN_"
 FILE = "settings.toml"
@@ -59,6 +60,15 @@ class Settings(BaseSettings):
     session_file: Path = Field(
         default_factory=default_session, description="Where `tongguan login` keeps the token, readable by you alone"
     )
+    places: dict[str, str] = Field(
+        default={},
+        description="Networks whose place the house knows, `192.0.2.0/24` to mainland, hong_kong, macau or overseas; "
+        "every other address is unknown, which holds. A demo home takes the place said at sign-in",
+    )
+    proxies: str = Field(
+        default="",
+        description="Addresses of reverse proxies whose X-Forwarded-For is believed, with commas; empty believes none",
+    )
     origin: str = Field(
         default="", pattern=r"^[^\s+]*$", description="Ledger origin of a new home; empty means one is made up for it"
     )
@@ -85,6 +95,8 @@ class Settings(BaseSettings):
         pattern=r"^$|^https?://\S+$",
         description="OTLP/HTTP traces endpoint, whole URL; empty means no traces are sent",
     )
+
+    _places = field_validator("places")(check_places)
 
     @classmethod
     def settings_customise_sources(
@@ -138,7 +150,7 @@ def settings_page() -> str:
             "the user's own directories"
             if field.default_factory
             else f"`{field.default}`"
-            if field.default not in ("", None)
+            if field.default not in ("", None, {})
             else ""
         )
         rows.append(f"| `{PREFIX}{name.upper()}` | {default} | {field.description} |")

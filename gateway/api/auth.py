@@ -5,6 +5,7 @@ A token is looked up anew on each request, so a signed-out session or a taken ro
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from authlib.oauth2.rfc6749 import OAuth2Error, ResourceProtector
@@ -15,6 +16,7 @@ from fastapi import Depends, Request
 from gateway.accounts import actor_of_token
 from gateway.env import Actor, Env
 from gateway.errors import NotSignedIn
+from gateway.places import place_of
 
 
 def current_env(request: Request) -> Env:
@@ -36,7 +38,14 @@ def current_actor(request: Request) -> Actor:
         actor: Actor = protector.validate_request(None, spoken)
     except OAuth2Error:
         raise NotSignedIn("a bearer token is needed: Authorization: Bearer ...") from None
-    return actor
+    # Somebody who signed in at one place and speaks from another is at the other (GBA-03).
+    return actor if env.demo else replace(actor, place_of_access=spoken_from(request))
+
+
+def spoken_from(request: Request) -> str:
+    """The place that the house's table of networks gives the request's own address; headers say nothing."""
+    address = None if request.client is None else request.client.host
+    return place_of(address, current_env(request).settings["places"])
 
 
 class _Validator(BearerTokenValidator):  # type: ignore[misc]

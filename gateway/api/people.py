@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from gateway import accounts, listings, recipient_keys
 from gateway import institutions as institution_acts
-from gateway.api.auth import CurrentActor, CurrentEnv
+from gateway.api.auth import CurrentActor, CurrentEnv, spoken_from
 from gateway.api.bodies import AnswerBody, ChallengeBody, InstitutionBody, PersonBody, RoleBody, SignIn
 
 router = APIRouter(tags=["people"])
 
 
 @router.post("/tokens", status_code=201)
-def sign_in(body: SignIn, env: CurrentEnv, response: Response) -> dict[str, str]:
+def sign_in(body: SignIn, request: Request, env: CurrentEnv, response: Response) -> dict[str, str]:
     """Sign in with a local account; a short-lived bearer token."""
     response.headers["Cache-Control"] = "no-store"
-    place = (body.place_of_access if env.demo else None) or "unknown"
+    place = (body.place_of_access or "unknown") if env.demo else spoken_from(request)
     signed = accounts.sign_in(env, login=body.login, password=body.password, place_of_access=place)
     return {"token": signed.token, "expires_at": signed.expires_at, "person": signed.person_id}
 

@@ -169,7 +169,14 @@ def _serve(settings: Settings) -> None:
     sys.stdout.flush()
     # No log configuration of the server's own: its lines go through ours, which drops their text.
     uvicorn.run(
-        create_app(env), host=settings.host, port=settings.port, log_level="warning", log_config=None, access_log=False
+        create_app(env),
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        log_config=None,
+        access_log=False,
+        proxy_headers=bool(settings.proxies),
+        forwarded_allow_ips=settings.proxies or None,
     )
 
 
