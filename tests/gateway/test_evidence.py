@@ -1,0 +1,351 @@
+"""Facts are what the rows say: one row changed at a time, and exactly the facts that speak of it change with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.evidence import gather
+from gateway.item_life import found_item, next_release
+from gateway.ports import Tx
+from gateway.times import stamp
+from tests.world import World, make_world
+
+Facts = dict[str, Any]
+UNBOUND = {"approvals.people": 0, "approvals.units": 0, "approvals.unbound": 2}
+"""The application or the dataset is another than was approved."""
+NOBODY = {
+    "counts.exome_genome_people": 0,
+    "counts.sensitive_people_this_year": 0,
+    "counts.people_this_year": 0,
+}
+"""No consent reaches so far."""
+OVERSEAS = {"owners": [{"share": 1.0, "place": "overseas"}], "restricted": "no", "critical_infrastructure": "no"}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    world = make_world(Path(tmp_path_factory.mktemp("evidence")))
+    world.ids["granted"] = world.granted()
+    return world
+
+
+class _Undone(Exception):
+    """Ends a transaction whose changes were only for looking."""
+
+
+def facts(world: World, change: Callable[[Tx], None], place: str | None = "hong_kong", view: str = "variants") -> Facts:
+    """The facts of the granted item's next release, after a change that is then taken back."""
+    kept: Facts = {}
+
+    def work(tx: Tx) -> None:
+        change(tx)
+        item, application = found_item(tx, world.ids["granted"])
+        row = next_release(item, application, world.views[view], place)
+        whole = gather(tx, world.env, row, measured=False).facts.to_json()
+        kept.update({f"{section}.{field}": value for section, body in whole.items() for field, value in body.items()})
+        raise _Undone
+
+    with pytest.raises(_Undone):
+        world.env.uow.run(work)
+    return kept
+
+
+def turned(world: World, change: Callable[[Tx], None], **how: Any) -> Facts:
+    before, after = facts(world, lambda _tx: None), facts(world, change, **how)
+    return {name: value for name, value in after.items() if value != before[name]}
+
+
+def row(world: World, table: str) -> str:
+    """The id of the row that the granted item rests on."""
+    if table == "institution":
+        return world.people["researcher"].institution_id
+    known = {"owner": "hospital", "dataset": "dataset", "item": "granted"}
+    if table in known:
+        return world.ids[known[table]]
+    if table == "access_grant":
+        return world.ids[f"grant:{world.ids['granted']}"]
+    if table == "application":
+        return str(world.row("item", world.ids["granted"])["application_id"])
+    return {"view": world.views["variants"], "person": world.people["researcher"].person_id}[table]
+
+
+def updating(table: str, **columns: Any) -> Callable[[World, Tx], None]:
+    return lambda world, tx: tx.update("institution" if table == "owner" else table, row(world, table), **columns)
+
+
+def within(table: str, column: str, **changes: Any) -> Callable[[World, Tx], None]:
+    """Change keys of a JSON column; ``a__b`` is the key b under a, and ``...`` takes a key out."""
+
+    def change(world: World, tx: Tx) -> None:
+        found = tx.get("institution" if table == "owner" else table, row(world, table))
+        assert found is not None
+        body = dict(found[column])
+        for path, value in changes.items():
+            *over, key = path.split("__")
+            inner = body
+            for name in over:
+                inner[name] = dict(inner[name])
+                inner = inner[name]
+            if value is ...:
+                del inner[key]
+            else:
+                inner[key] = value
+        updating(table, **{column: body})(world, tx)
+
+    return change
+
+
+def filed(kind: str, **columns: Any) -> Callable[[World, Tx], None]:
+    return lambda world, tx: tx.update("filing", world.ids[f"filing:{kind}:researcher"], **columns)
+
+
+def terms(kind: str, **changes: Any) -> Callable[[World, Tx], None]:
+    def change(world: World, tx: Tx) -> None:
+        found = tx.get("filing", world.ids[f"filing:{kind}:researcher"])
+        assert found is not None
+        tx.update("filing", found["id"], terms={**found["terms"], **changes})
+
+    return change
+
+
+def approval(**columns: Any) -> Callable[[World, Tx], None]:
+    def change(world: World, tx: Tx) -> None:
+        first = tx.find("approval", item_id=world.ids["granted"])[0]
+        tx.update("approval", first["id"], **columns)
+
+    return change
+
+
+def of_applicant(world: World, tx: Tx) -> None:
+    approval(person_id=world.people["researcher"].person_id)(world, tx)
+
+
+def of_one_unit(world: World, tx: Tx) -> None:
+    for given in tx.find("approval", item_id=world.ids["granted"]):
+        tx.update("approval", given["id"], unit="data")
+
+
+def spent(world: World, tx: Tx) -> None:
+    tx.insert("quota_use", {"id": "use", "grant_id": row(world, "access_grant"), "release_id": "another"})
+
+
+def another_kind(kind: str, recipient: bool = True, **said: Any) -> Callable[[World, Tx], None]:
+    """One more filing, of a kind that the story does not need."""
+
+    def change(world: World, tx: Tx) -> None:
+        found = dict(tx.get("filing", world.ids["filing:dua:researcher"]) or {})
+        whom = found["recipient_id"] if recipient else None
+        tx.insert("filing", {**found, "id": f"more-{kind}", "kind": kind, "recipient_id": whom, "terms": said})
+
+    return change
+
+
+def filer(**columns: Any) -> Callable[[World, Tx], None]:
+    return lambda world, tx: tx.update("person", world.people["filer"].person_id, **columns)
+
+
+UNTIL = {"effective_from": "2026-01-05", "effective_to": "2029-01-04"}
+ON = {"accepted_on": "2026-02-01"}
+CASES: list[tuple[str, Callable[[World, Tx], None], Facts]] = [
+    ("another kind of recipient", updating("institution", kind="company"), {"recipient.kind": "company"}),
+    ("a recipient outside the bay", updating("institution", city="London"), {"recipient.in_gba": False}),
+    ("a recipient not confirmed", updating("institution", state="proposed"),
+     {"recipient.party_class": "unknown", "recipient.control_changed": "yes"}),
+    ("a restricted recipient", within("institution", "control", restricted="yes"), {"recipient.restricted": "yes"}),
+    ("nobody asked whether it is restricted", within("institution", "control", restricted=...),
+     {"recipient.restricted": "unknown"}),
+    ("a recipient reported to have changed hands", within("institution", "control", changed="yes"),
+     {"recipient.control_changed": "yes"}),
+    ("a recipient without a place", updating("institution", place=None),
+     {"recipient.place": "unknown", "recipient.party_class": "unknown", "recipient.control_changed": "yes",
+      "grant.same_place": "no", "consents.permitted": 0, "counts.exome_genome_people": 0,
+      "counts.sensitive_people_this_year": 0, "counts.people_this_year": 0}),
+    ("an entrusted processor", within("application", "purpose", role="processor"),
+     {"recipient.role": "processor", **UNBOUND}),
+    ("a foreign individual", updating("person", foreign_individual="yes"), {"person.foreign_individual": "yes"}),
+    ("nobody asked who the person is", updating("person", foreign_individual=None),
+     {"person.foreign_individual": "unknown"}),
+    ("terms not accepted", within("application", "evidence", terms_accepted=False),
+     {"person.terms_accepted": False, **UNBOUND}),
+    ("an owner outside the bay", updating("owner", city="Harbin"), {"provider.in_gba": False}),
+    ("an owner controlled from outside", updating("owner", control=OVERSEAS), {"provider.owner_chinese": "no"}),
+    ("an owner of unknown control", updating("owner", control={"critical_infrastructure": "no"}),
+     {"provider.owner_chinese": "unknown"}),
+    ("an owner outside the mainland", updating("owner", place="overseas"), {"provider.owner_chinese": "unknown"}),
+    ("critical infrastructure", within("owner", "control", critical_infrastructure="yes"),
+     {"provider.critical_infrastructure": "yes"}),
+    ("nobody asked about infrastructure", within("owner", "control", critical_infrastructure=...),
+     {"provider.critical_infrastructure": "unknown"}),
+    ("a branch of the pilot", within("owner", "control", branch_listed=True), {"provider.branch_listed": True}),
+    ("a filer of another house", filer(institution_id="another"), {"report_filer.of_owner": "no"}),
+    ("a filer who is no longer active", filer(state="ended"), {"report_filer.authorised": "no"}),
+    ("a dataset not confirmed", updating("dataset", state="draft"), {"dataset.confirmed": False}),
+    ("no responsible person", updating("dataset", responsible_person=""), {"dataset.responsible_person": False}),
+    ("no sub-type of the catalogue", within("dataset", "manifest", hgr__subtype=...), {"dataset.hgr": "unknown"}),
+    ("a state secret", within("dataset", "manifest", secret="yes"), {"dataset.secret": "yes"}),
+    ("nobody asked about secrets", within("dataset", "manifest", secret=...), {"dataset.secret": "unknown"}),
+    ("important data", within("dataset", "manifest", important="yes"), {"dataset.important": "yes"}),
+    ("nobody asked about importance", within("dataset", "manifest", important=...), {"dataset.important": "unknown"}),
+    *((f"{flag} {value}", within("dataset", "manifest", **{f"population__{flag}": value}), {f"dataset.{flag}": found})
+      for flag in ("region_flag", "pedigree_flag", "reviewer_flag") for value, found in (("yes", "yes"), (..., "unknown"))),
+    *((f"no {key}", within("dataset", "manifest", **{f"provenance__{key}": ...}), {"dataset.provenance": False})
+      for key in ("laboratory", "platform", "pipeline", "reference_build")),
+    ("public data", within("dataset", "manifest", public="yes"), {"dataset.public": "yes"}),
+    ("a public accession", within("dataset", "manifest", public_accession="PRJ1"), {"dataset.public_accession": True}),
+    ("another number of people", within("dataset", "manifest", population__participants=4000),
+     {"dataset.participants": 4000}),
+    ("a collection permit", within("dataset", "manifest", collection_permit="P"), {"dataset.collection_permit": True}),
+    ("stored overseas", within("dataset", "manifest", stored_in="overseas"), {"dataset.stored_in": "overseas"}),
+    ("another content than approved", updating("dataset", content_digest="other"), UNBOUND),
+    ("arrays", within("dataset", "manifest", hgr__category="array"),
+     {"view.exome_or_genome": "no", "counts.exome_genome_people": 0}),
+    ("an unknown assay", within("dataset", "manifest", hgr__category="new"), {"view.exome_or_genome": "unknown"}),
+    ("no restriction of data use", within("dataset", "manifest", data_use=["NRES"], diseases=[]), {}),
+    ("a disease outside the permission", within("application", "purpose", diseases=["E11"]),
+     {"purpose.data_use": "no", "consents.permitted": 0, **NOBODY, **UNBOUND}),
+    ("no purpose stated", within("application", "purpose", term=""),
+     {"purpose.data_use": "ask", "purpose.stated": False, "consents.permitted": 0, **NOBODY, **UNBOUND}),
+    ("no data use stated", within("dataset", "manifest", data_use=[]), {"purpose.data_use": "no"}),
+    ("an enclave view", updating("view", tier="enclave"), {"view.tier": "enclave", "risk.k_wanted": 1 << 31, "risk.l_wanted": 1 << 31}),
+    ("a label nobody confirmed", updating("view", state="proposed"), {"view.label_confirmed": False}),
+    ("another grade", within("view", "label", grade="important"), {"view.grade": "important"}),
+    ("no grade", within("view", "label", grade=...), {"view.grade": "unknown"}),
+    ("another level", within("view", "label", level=5), {"view.level": 5}),
+    ("no level", within("view", "label", level=...), {"view.level": -1}),
+    ("direct identifiers", within("view", "label", identifiability="L1"), {"view.identifiability": "L1"}),
+    ("nobody looked for identifiers", within("view", "label", identifiability=...), {"view.identifiability": "unknown"}),
+    ("a view that was not asked for", updating("item", views=[]), {"view.in_item": False, **UNBOUND}),
+    ("joint research", within("application", "purpose", joint_research="yes"),
+     {"purpose.joint_research": "yes", **UNBOUND}),
+    ("nobody said whether it is joint", within("application", "purpose", joint_research=...),
+     {"purpose.joint_research": "unknown", **UNBOUND}),
+    ("a price", within("application", "purpose", fee="sale"), {"purpose.fee": "sale", **UNBOUND}),
+    ("no price stated", within("application", "purpose", fee=...), {"purpose.fee": "unknown", **UNBOUND}),
+    ("a backup taken back", filed("backup", state="withdrawn"),
+     {"filings.backup": False, "filings.backup_holder_is_filer": "unknown"}),
+    ("a backup of another holder", terms("backup", holder="somebody"), {"filings.backup_holder_is_filer": "no"}),
+    ("a report that cites another backup", terms("prior-report", backup="another"),
+     {"filings.backup_holder_is_filer": "no"}),
+    ("a report taken back", filed("prior-report", state="withdrawn"),
+     {"filings.prior_report": False, "filings.report_covers_package": False, "filings.storage_location": False,
+      "filings.backup_holder_is_filer": "unknown"}),
+    ("a report for another recipient", filed("prior-report", recipient_id="another"),
+     {"filings.prior_report": False, "filings.report_covers_package": False, "filings.storage_location": False,
+      "filings.backup_holder_is_filer": "unknown"}),
+    ("a report for another item", filed("prior-report", item_id="another"),
+     {"filings.prior_report": False, "filings.report_covers_package": False, "filings.storage_location": False,
+      "filings.backup_holder_is_filer": "unknown"}),
+    ("a report of tomorrow", terms("prior-report", accepted_on="2999-01-01"),
+     {"filings.prior_report": False, "filings.report_covers_package": False, "filings.storage_location": False,
+      "filings.backup_holder_is_filer": "unknown"}),
+    ("a report of fewer people", terms("prior-report", people=39), {"filings.report_covers_package": False}),
+    ("a report of another package", terms("prior-report", package_digest="cd" * 32),
+     {"filings.report_covers_package": False}),
+    ("a report that names no place", terms("prior-report", storage_location=""), {"filings.storage_location": False}),
+    ("an assessment taken back", filed("pia", state="withdrawn"),
+     {"filings.pia": False, "filings.pia_days_before_contract": -1}),
+    ("an assessment after the contract", terms("pia", accepted_on="2026-01-06"),
+     {"filings.pia_days_before_contract": -1}),
+    ("an agreement taken back", filed("dua", state="withdrawn"), {"filings.dua": False}),
+    ("an agreement that ended", terms("dua", effective_to="2026-01-06"), {"filings.dua": False}),
+    ("a contract taken back", filed("gba-contract", state="withdrawn"),
+     {"filings.mechanism": "none", "filings.pia_days_before_contract": -1}),
+    ("an assessment by the authority", another_kind("cac-assessment", **ON, purpose="p", people=1),
+     {"filings.mechanism": "cac-assessment", "filings.pia_days_before_contract": 30}),
+    ("a review that passed", another_kind("security-review", **ON, outcome="passed"),
+     {"filings.security_review": True, "filings.security_review_outcome": "passed"}),
+    ("a review that refused", another_kind("security-review", **ON, outcome="refused"),
+     {"filings.security_review_outcome": "refused"}),
+    ("a cooperation that covers it", another_kind("cooperation", **ON, effective_to="2999-01-01", own_outputs="yes",
+                                                  agreement="yes"),
+     {"filings.cooperation": True, "filings.cooperation_covers": True, "filings.cooperation_changed": "no"}),
+    ("a cooperation that names nobody", another_kind("cooperation", recipient=False, **ON, effective_to="2999-01-01",
+                                                     own_outputs="yes", agreement="yes"), {"filings.cooperation": True}),
+    ("a cooperation that changed", another_kind("cooperation", **ON, effective_to="2999-01-01", changed="yes"),
+     {"filings.cooperation": True, "filings.cooperation_changed": "yes"}),
+    ("a cooperation that expired", another_kind("cooperation", **ON, effective_to="2026-02-02"), {}),
+    ("open use reported", another_kind("open-use", recipient=False, **ON, database="GVM"),
+     {"filings.open_use_report": True, "filings.report_before_first_byte": True,
+      "filings.backup_holder_is_filer": "no"}),
+    ("entrusted", another_kind("entrustment", **UNTIL, order="O"), {"filings.entrustment": True}),
+    ("joint controllers", another_kind("joint-agreement", **UNTIL), {"filings.joint_agreement": True}),
+    ("important data assessed", another_kind("important-data-assessment", **ON),
+     {"filings.important_risk_assessment": True}),
+    ("approved by the authority", another_kind("authority-approval", **ON), {"filings.authority_approval": True}),
+    ("ethics of both places", another_kind("ethics", **ON, effective_to="2999-01-01", place="mainland",
+                                           accepted_for=["hong_kong"]), {"filings.ethics_both_places": True}),
+    ("ethics of one place", another_kind("ethics", **ON, effective_to="2999-01-01", place="mainland"), {}),
+    ("an ethics opinion without a number", within("application", "evidence", ethics__number=""),
+     {"filings.ethics": False, **UNBOUND}),
+    ("an ethics opinion that ended", within("application", "evidence", ethics__valid_to="2026-01-01"),
+     {"filings.ethics": False, **UNBOUND}),
+    ("an ethics opinion without an end", within("application", "evidence", ethics__valid_to=...),
+     {"filings.ethics": False, **UNBOUND}),
+    ("people provided before this gateway stood", another_kind("opening-balance", recipient=False, **ON,
+                                                              counter="HGR-17", people=470),
+     {"counts.exome_genome_people": 510}),
+    ("people provided beside this gateway", another_kind("external-release", recipient=False, **ON, counter="HGR-17",
+                                                        people=5), {"counts.exome_genome_people": 45}),
+    ("an approval taken back", approval(state="withdrawn"), {"approvals.people": 1, "approvals.units": 1}),
+    ("an approval of something else", approval(digest="other"),
+     {"approvals.people": 1, "approvals.units": 1, "approvals.unbound": 1}),
+    ("an approval of another act", approval(act="resume"), {"approvals.people": 1, "approvals.units": 1}),
+    ("an applicant's own approval", of_applicant, {"approvals.by_applicant": True}),
+    ("approvals of one unit", of_one_unit, {"approvals.units": 1}),
+    ("a revoked grant", updating("access_grant", state="revoked"), {"grant.state": "revoked"}),
+    ("a suspended grant", updating("access_grant", state="suspended"), {"grant.state": "suspended"}),
+    ("a grant of tomorrow", updating("access_grant", valid_from="2999-01-01T00:00:00.000Z"), {"grant.in_period": False}),
+    ("a grant of another class", updating("access_grant", granted_as="P3"), {"recipient.control_changed": "yes"}),
+    ("a grant of an unknown class", updating("access_grant", granted_as=None), {"recipient.control_changed": "yes"}),
+    ("a key of somebody else", updating("access_grant", person_id="another"), {"grant.keys_bound": False}),
+    ("no key", updating("access_grant", signing_key_id="none"), {"grant.keys_bound": False}),
+    ("no quota", updating("access_grant", quotas={}), {"grant.releases_left": 0}),
+    ("a release already used", spent, {"grant.releases_left": 49}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "expected"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+def test_a_row_turns_the_facts_that_speak_of_it_and_no_others(
+    world: World, change: Callable[[World, Tx], None], expected: Mapping[str, Any]
+) -> None:
+    found = turned(world, lambda tx: change(world, tx))
+    found.pop("consents.permitted_digest", None)
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        ("mainland", {"person.place_of_access": "mainland", "grant.same_place": "no"}),
+        ("macau", {"person.place_of_access": "macau", "grant.same_place": "no", **NOBODY}),
+        (None, {"grant.same_place": "unknown"}),
+    ],
+)
+def test_the_place_of_access_is_the_requests_own(world: World, place: str | None, expected: Facts) -> None:
+    found = turned(world, lambda _tx: None, place=place)
+    assert {name: value for name, value in found.items() if not name.startswith("consents.")} == expected
+
+
+def test_somebody_else_than_the_applicant_is_not_the_applicant(world: World) -> None:
+    def work(tx: Tx) -> bool:
+        item, application = found_item(tx, world.ids["granted"])
+        asked = next_release(item, application, world.views["variants"], "hong_kong")
+        asked = {**asked, "requester_id": world.people["rival"].person_id}
+        return gather(tx, world.env, asked, measured=False).facts.person.is_applicant
+
+    assert world.env.uow.read(work) is False
+
+
+def test_a_grant_ends_at_its_last_instant(world: World) -> None:
+    now = world.clock.now()
+
+    def until(moment: Any) -> Callable[[Tx], None]:
+        return lambda tx: tx.update("access_grant", row(world, "access_grant"), valid_to=stamp(moment))
+
+    assert turned(world, until(now - timedelta(seconds=1))) == {"grant.in_period": False}
+    assert turned(world, until(now + timedelta(minutes=5))) == {}
