@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
+from gateway.filings import holder_of
 from gateway.ports import Row
 from policies.facts import FilingFacts
 from policies.filings import covers, day_of, standing
@@ -117,7 +118,7 @@ def _same_holder(backups: Sequence[Row], reports: Sequence[Row]) -> str:
     """Whether who filed the report holds the backup it cites; a re-assignment (委托调整) names the new holder."""
     if not backups or not reports:
         return "unknown"
-    holders = {backup["number"]: _terms(backup).get("holder") or backup["recorded_by"] for backup in backups}
+    holders = {backup["number"]: holder_of(backup) for backup in backups}
     held = {holders.get(str(_terms(report).get("backup"))) == report["recorded_by"] for report in reports}
     return "yes" if held == {True} else "no"
 

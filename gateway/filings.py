@@ -70,3 +70,38 @@ def withdraw_filing(env: Env, actor: Actor, filing_id: str) -> None:
         put_fact(tx, env, "filing", filing_id, columns={"state": "withdrawn"}, kind="restrict")
 
     env.uow.run(work)
+
+
+def reassign_backups(env: Env, actor: Actor, *, holder_id: str, to_id: str) -> list[str]:
+    """Hand every backup of one holder to another report filer of the house (委托调整, all at once); the filings' ids.
+
+    A report is filed only on backups of one's own account (BKP-03), so a filer who leaves would block the house.
+    """
+    require(actor, "custodian")
+
+    def work(tx: Tx) -> list[str]:
+        if not _files_for(tx, actor.institution_id, to_id):
+            raise BadInput("the new holder must be an active report filer of this house")
+        held = [row for row in _backups(tx, actor.institution_id) if holder_of(row) == holder_id]
+        for row in held:
+            put_fact(tx, env, "filing", row["id"], columns={"terms": {**row["terms"], "holder": to_id}})
+        if not held:
+            raise NotFound("backup of that holder")
+        return [row["id"] for row in held]
+
+    return env.uow.run(work)
+
+
+def holder_of(backup: Row) -> str:
+    """The person under whose account a backup stands: who recorded it, until it was handed on."""
+    return str((backup["terms"] or {}).get("holder") or backup["recorded_by"])
+
+
+def _backups(tx: Tx, institution_id: str) -> list[Row]:
+    return list(tx.find("filing", custodian_id=institution_id, kind="backup", state="recorded"))
+
+
+def _files_for(tx: Tx, institution_id: str, person_id: str) -> bool:
+    person = tx.get("person", person_id)
+    here = person is not None and person["state"] == "active" and person["institution_id"] == institution_id
+    return here and bool(tx.find("role", person_id=person_id, role="report-filer", state="active"))

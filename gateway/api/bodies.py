@@ -174,3 +174,10 @@ class NoteBody(Body):
     """What the other side is told."""
 
     note: str = Field(default="", max_length=2000)
+
+
+class ReassignBody(Body):
+    """Who holds the backups now, and who shall."""
+
+    holder_id: str
+    to_id: str

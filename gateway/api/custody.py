@@ -8,7 +8,16 @@ from fastapi import APIRouter
 
 from gateway import applications, datasets, filings, item_life, labels, listings, revocation, risk_signing
 from gateway.api.auth import CurrentActor, CurrentEnv
-from gateway.api.bodies import ApplicationBody, FilingBody, GrantBody, LabelBody, NoteBody, RootBody, WithdrawalBody
+from gateway.api.bodies import (
+    ApplicationBody,
+    FilingBody,
+    GrantBody,
+    LabelBody,
+    NoteBody,
+    ReassignBody,
+    RootBody,
+    WithdrawalBody,
+)
 
 router = APIRouter(tags=["custody"])
 
@@ -144,6 +153,12 @@ def revoke(grant_id: str, env: CurrentEnv, actor: CurrentActor) -> dict[str, lis
 def add_filing(body: FilingBody, env: CurrentEnv, actor: CurrentActor) -> dict[str, str]:
     """Record a filing."""
     return {"id": filings.record_filing(env, actor, filings.NewFiling(**body.model_dump()))}
+
+
+@router.post("/filings/reassignments")
+def reassign_backups(body: ReassignBody, env: CurrentEnv, actor: CurrentActor) -> dict[str, list[str]]:
+    """Hand all backups of one holder to another report filer (委托调整)."""
+    return {"filings": filings.reassign_backups(env, actor, holder_id=body.holder_id, to_id=body.to_id)}
 
 
 @router.get("/filings")

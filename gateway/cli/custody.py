@@ -210,6 +210,13 @@ def filings(as_json: AsJson = False) -> None:
     show(rows, table(rows, ("id", "kind", "number", "state", "dataset_id")), as_json=as_json)
 
 
+@filing.command("reassign")
+def reassign(holder: str, to: str) -> None:
+    """Hand every backup of one holder to another report filer of the house (委托调整)."""
+    done = gateway().post("/filings/reassignments", {"holder_id": holder, "to_id": to})
+    print(f"{len(done['filings'])} backups handed on")
+
+
 @filing.command("withdraw")
 def filing_withdraw(filing_id: str) -> None:
     """Mark a filing as no longer standing."""
