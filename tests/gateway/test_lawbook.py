@@ -11,6 +11,7 @@ from sqlalchemy import text
 from gateway import applications, lawbook, lawbook_changes
 from gateway.env import Env
 from gateway.errors import BadInput, Conflict, NotAllowed
+from gateway.record import put_fact
 from gateway.verifier.verify import verify_log
 from policies.decide import load_policy
 from tests.world import World, make_world
@@ -173,3 +174,14 @@ def _with_a_limit(people: int) -> object:
     policy = load_policy.__wrapped__(frozenset())
     policy.limits = {**policy.limits, "security_review_people": people}
     return policy
+
+
+def test_a_sign_off_that_is_gone_holds_again(world: World) -> None:
+    """Not only the act of activating asks for names: every decision does."""
+    item = real(world).apply()
+    sign_all(world)
+    activate(world)
+    assert "GW-40" not in reasons(world, item)
+    (gone, *_) = world.env.uow.read(lambda tx: tx.find("policy_sign_off"))
+    world.env.uow.run(lambda tx: put_fact(tx, world.env, "policy_sign_off", gone["id"], columns={"state": "withdrawn"}))
+    assert "GW-40" in reasons(world, item)
