@@ -63,7 +63,10 @@ class Hospital:
     @staticmethod
     def _wait_until_traced(child: str) -> None:
         for _ in range(4000):
-            status = Path(f"/proc/{child}/status").read_text("ascii")
+            try:
+                status = Path(f"/proc/{child}/status").read_text("ascii")
+            except FileNotFoundError:
+                return  # The fault met the child before we looked again: it is traced, and over.
             if not re.search(r"^TracerPid:\s+0$", status, re.MULTILINE):
                 return
             os.sched_yield()
