@@ -252,3 +252,15 @@ def test_twelve_columns_are_searched_within_a_budget_and_the_model_holds() -> No
     assert answers[0][0]["ncp"] < 0.85
     written = [tuple(row.values())[1:] for row in pq.read_table(io.BytesIO(answers[0][1])).to_pylist()]
     assert min(Counter(written).values()) >= 4
+
+
+def test_leaving_rows_out_moves_the_whole_table_and_a_class_that_is_then_too_far_is_not_accepted() -> None:
+    """Value 2 is within 0.22 of the whole table, and 0.3 from what is left when value 3 is suppressed."""
+    shares = {"1": (18, 12), "2": (2, 8), "3": (0, 10)}
+    rows: list[Row] = [
+        (a, "p", "m", d) for a, counts in shares.items() for d, n in zip("IJ", counts, strict=True) for _ in range(n)
+    ]
+    text = recipe_of(1, 1, 0.2).replace(b"{l-diversity: {l: 1, column: d}}", b"{t-closeness: {t: 0.22, column: d}}")
+    report, written = release(rows, text)
+    assert report["utility"]["levels"]["a"] == 1
+    assert len(written) == 40
