@@ -98,7 +98,7 @@ def _stated_ethics(rows: Mapping[str, Any], day: date) -> bool:
 def _cooperation(found: Sequence[Row], rows: Mapping[str, Any]) -> dict[str, Any]:
     """The approval, whether it names this partner, these outputs and the agreement (HGR-12), and whether it changed."""
     named = [f for f in found if f["recipient_id"] == rows["recipient"]["id"]]
-    changed = {_terms(f).get("changed", "no") for f in named}
+    changed = {_terms(f).get("changed", "unknown") for f in named}
     return {
         "cooperation": bool(found),
         "cooperation_covers": any(

@@ -97,6 +97,9 @@ class Journal:
         return sorted(found, key=lambda one: (one[1], one[0]))
 
     def _disk(self) -> DiskLogFiles:
+        if not self._root.is_dir():
+            # Made here it would lie on this machine's own disk, and be lost with it.
+            raise LedgerUnavailable("the journal's folder is not there; mount it, or make it where it shall be")
         self._files = self._files or DiskLogFiles(self._root)
         return self._files
 

@@ -17,7 +17,8 @@ from gateway.errors import BadInput, Conflict, NotAllowed, NotFound
 from gateway.ports import Row, Tx
 from gateway.record import put_fact
 from gateway.times import legal_day, parse, stamp
-from policies.decide import NotSignedOff, Policy, SignOff, production
+from policies.decide import Policy, SignOff
+from policies.decide import unsigned as missing_sign_offs
 from policies.engine import PolicyError
 
 SCOPE = "policy"
@@ -40,6 +41,9 @@ def in_force(tx: Tx, env: Env) -> InForce:
         return InForce(policy=env.policies(frozenset()), packs=(), activated=env.demo)
     row = rows[-1]
     packs = tuple(row["packs"])
+    if len(rows) > 1:
+        # Two that both judge: nobody confirmed that, so nothing leaves until one is activated anew.
+        return InForce(policy=env.policies(frozenset()), packs=packs, activated=False)
     try:
         policy = env.policies(frozenset(packs))
     except PolicyError:
@@ -52,13 +56,7 @@ def in_force(tx: Tx, env: Env) -> InForce:
 
 def unsigned(tx: Tx, policy: Policy) -> tuple[str, ...]:
     """Ids of rules whose cited text nobody read and for whose present wording no named person answers."""
-    given = [_sign_off(row) for row in tx.find("policy_sign_off", state="given")]
-    try:
-        production(policy, given)
-    except NotSignedOff:
-        signed = {(sign.rule, sign.digest) for sign in given}
-        return tuple(rule.rule for rule in policy.unread() if (rule.rule, rule.digest) not in signed)
-    return ()
+    return missing_sign_offs(policy, [_sign_off(row) for row in tx.find("policy_sign_off", state="given")])
 
 
 def status(env: Env, actor: Actor) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from gateway.accounts import require
 from gateway.env import Actor, Env
 from gateway.errors import NotFound
 from gateway.evidence import gather, release_facts
+from gateway.item_life import found_item, next_release
 from gateway.lawbook import in_force
 from gateway.ports import Row, Tx
 from gateway.record import check_facts
@@ -28,7 +29,8 @@ def live_changes(env: Env, actor: Actor, activation_id: str) -> list[dict[str, A
             raise NotFound("policy activation")
         documents = {}
         for grant, view_id in _granted(tx):
-            evidence = gather(tx, env, _next_release(grant, view_id), measured=False)
+            item, application = found_item(tx, grant["item_id"])
+            evidence = gather(tx, env, next_release(item, application, view_id), measured=False)
             facts = release_facts(evidence, tampered=check_facts(tx, log, evidence.scopes))
             documents[f"{grant['id']} {view_id}"] = {"facts": facts.to_json()}
         old, new = in_force(tx, env).policy, env.policies(frozenset(proposed["packs"]))
@@ -42,22 +44,6 @@ def _granted(tx: Tx) -> Iterator[tuple[Row, str]]:
     for grant in tx.find("access_grant", state="active"):
         item = tx.get("item", grant["item_id"])
         yield from ((grant, view_id) for view_id in (item or {}).get("views", ()))
-
-
-def _next_release(grant: Row, view_id: str) -> Row:
-    """The release that the grant's holder would ask for next, from the recipient's own place."""
-    return {
-        "id": None,
-        "custodian_id": grant["custodian_id"],
-        "item_id": grant["item_id"],
-        "dataset_id": grant["dataset_id"],
-        "view_id": view_id,
-        "requester_id": grant["person_id"],
-        "place_of_access": None,
-        "grant_id": grant["id"],
-        "core_view_id": None,
-        "copy_id": None,
-    }
 
 
 def _named(outcome: dict[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,18 @@ def check_places(table: Mapping[str, str]) -> Mapping[str, str]:
     return table
 
 
+def check_proxies(listed: str) -> str:
+    """The list as it is. Raises ValueError naming what is no address or network: a wildcard would believe everybody."""
+    for name in filter(None, (part.strip() for part in listed.split(","))):
+        try:
+            network = ip_network(name)
+        except ValueError:
+            raise ValueError(f"{name[:60]} is not an address or a network such as 192.0.2.0/24") from None
+        if network.prefixlen == 0:
+            raise ValueError(f"{name[:60]} would believe everybody")
+    return listed
+
+
 def place_of(address: str | None, table: Mapping[str, str]) -> str:
     """The place of the narrowest listed network that holds the address; ``unknown`` for every other address."""
     try:

@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from gateway.errors import BadInput
-from gateway.places import check_places
+from gateway.places import check_places, check_proxies
 
 PREFIX = "TONGGUAN_"
 FILE = "settings.toml"
@@ -79,8 +79,8 @@ class Settings(BaseSettings):
     )
     journal: Path | None = Field(
         default=None,
-        description="Folder off this machine for the sealed journal that a restored backup is brought up from; unset "
-        "means that a restore loses what came after the backup",
+        description="Folder off this machine, there beforehand, for the sealed journal that a restored backup is "
+        "brought up from; unset means that a restore loses what came after the backup",
     )
     token_minutes: int = Field(default=60, ge=1, le=1440, description="Life of a bearer token, in minutes")
     session_hours: int = Field(default=12, ge=1, le=168, description="Life of a session, in hours")
@@ -97,6 +97,7 @@ class Settings(BaseSettings):
     )
 
     _places = field_validator("places")(check_places)
+    _proxies = field_validator("proxies")(check_proxies)
 
     @classmethod
     def settings_customise_sources(

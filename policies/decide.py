@@ -188,11 +188,16 @@ def load_policy(packs: frozenset[str] = frozenset()) -> Policy:
 def production(policy: Policy, sign_offs: Iterable[SignOff]) -> Policy:
     """The same policy, fit for production. Raises NotSignedOff naming each unread rule nobody answers for by name,
     the sign-off being for exactly this text of the rule."""
-    signed = {(sign.rule, sign.digest) for sign in sign_offs if sign.person.strip()}
-    missing = [rule.rule for rule in policy.unread() if (rule.rule, rule.digest) not in signed]
+    missing = unsigned(policy, sign_offs)
     if missing:
         raise NotSignedOff(f"no named person signed off: {', '.join(missing)}")
     return policy
+
+
+def unsigned(policy: Policy, sign_offs: Iterable[SignOff]) -> tuple[str, ...]:
+    """Unread rules for whose present text no named person answers, by id."""
+    signed = {(sign.rule, sign.digest) for sign in sign_offs if sign.person.strip()}
+    return tuple(rule.rule for rule in policy.unread() if (rule.rule, rule.digest) not in signed)
 
 
 def _filled(text: str, said: Mapping[str, Mapping[str, str]], language: str) -> str:

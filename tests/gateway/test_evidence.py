@@ -288,7 +288,7 @@ CASES: list[tuple[str, Callable[[World, Tx], None], Facts]] = [
     ("a review that refused", another_kind("security-review", **ON, outcome="refused"),
      {"filings.security_review_outcome": "refused"}),
     ("a cooperation that covers it", another_kind("cooperation", **ON, effective_to="2999-01-01", own_outputs="yes",
-                                                  agreement="yes"),
+                                                  agreement="yes", changed="no"),
      {"filings.cooperation": True, "filings.cooperation_covers": True, "filings.cooperation_changed": "no"}),
     ("a cooperation that names nobody", another_kind("cooperation", recipient=False, **ON, effective_to="2999-01-01",
                                                      own_outputs="yes", agreement="yes"), {"filings.cooperation": True}),
@@ -367,7 +367,7 @@ CASES: list[tuple[str, Callable[[World, Tx], None], Facts]] = [
     ("a review that says nothing", another_kind("security-review", **ON), {}),
     ("a cooperation without the agreement", another_kind("cooperation", **ON, effective_to="2999-01-01",
                                                          own_outputs="yes", agreement="no"),
-     {"filings.cooperation": True, "filings.cooperation_changed": "no"}),
+     {"filings.cooperation": True}),
     ("a balance without a number", another_kind("opening-balance", recipient=False, **ON, counter="HGR-17"), {}),
     ("a database in the place of a location", both(terms("prior-report", storage_location=""), another_kind(
       "open-use", recipient=False, **ON, database="GVM", backup="backup-2026-001")),

@@ -66,6 +66,7 @@ def day(world: World, tmp_path: Path) -> Callable[[Callable[[Env], object]], Res
     """What happened today is the argument; it is forgotten by the restore."""
 
     def live(today: Callable[[Env], object]) -> Restored:
+        (tmp_path / "elsewhere").mkdir(exist_ok=True)
         settings = world.settings.model_copy(update={"journal": tmp_path / "elsewhere"})
         world.env = opened(world, settings)
         world.env.ledger.sync()
@@ -186,6 +187,14 @@ def test_the_journal_tells_its_keeper_nothing(world: World, day: Callable[..., R
             assert data.startswith(b"TGW1")
             assert b"release" not in data
             assert b"dataset" not in data
+
+
+def test_a_journal_whose_folder_is_not_there_is_not_made_on_this_machine(world: World, tmp_path: Path) -> None:
+    missing = tmp_path / "not-mounted"
+    world.env = opened(world, world.settings.model_copy(update={"journal": missing}))
+    with pytest.raises(LedgerUnavailable, match="mount it"):
+        world.env.ledger.confirm()
+    assert not missing.exists()
 
 
 def test_nothing_is_handed_over_while_the_journal_cannot_be_written(world: World, tmp_path: Path) -> None:

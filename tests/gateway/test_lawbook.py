@@ -185,3 +185,15 @@ def test_a_sign_off_that_is_gone_holds_again(world: World) -> None:
     (gone, *_) = world.env.uow.read(lambda tx: tx.find("policy_sign_off"))
     world.env.uow.run(lambda tx: put_fact(tx, world.env, "policy_sign_off", gone["id"], columns={"state": "withdrawn"}))
     assert "GW-40" in reasons(world, item)
+
+
+def test_two_activations_that_both_judge_let_nothing_leave(world: World) -> None:
+    activate(world)
+    item = world.apply()
+    assert "GW-40" not in reasons(world, item)
+    (row,) = world.env.uow.read(lambda tx: tx.find("policy_activation"))
+    columns = {key: row[key] for key in ("policy_version", "packs", "proposed_by", "confirmed_by", "state")}
+    world.env.uow.run(
+        lambda tx: put_fact(tx, world.env, "policy_activation", "another", scope=lawbook.SCOPE, columns=columns)
+    )
+    assert "GW-40" in reasons(world, item)

@@ -51,6 +51,13 @@ def test_the_table_is_read_from_settings_toml_and_a_wrong_one_stops_the_start(tm
         load_settings(home=tmp_path)
 
 
+@pytest.mark.parametrize("listed", ["*", "0.0.0.0/0", "::/0", "127.0.0.1, *", "proxy.example"])
+def test_no_wildcard_and_no_name_is_believed_as_a_proxy(tmp_path: Path, listed: str) -> None:
+    with pytest.raises(BadInput, match="proxies"):
+        load_settings(home=tmp_path, proxies=listed)
+    assert load_settings(home=tmp_path, proxies="127.0.0.1, 10.0.0.0/8").proxies == "127.0.0.1, 10.0.0.0/8"
+
+
 def test_in_a_real_home_the_network_decides_on_each_request_and_no_header_or_body_does(tmp_path: Path) -> None:
     world = make_world(tmp_path)
     env = replace(world.env, demo=False, settings={**world.env.settings, "places": {"10.9.0.0/16": "hong_kong"}})

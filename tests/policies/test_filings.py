@@ -27,7 +27,7 @@ GOOD: dict[str, dict[str, Any]] = {
         "risk": "none found", "database": "GVM",
     },
     "security-review": {"accepted_on": "2026-02-01", "outcome": "passed"},
-    "cooperation": {"accepted_on": "2025-01-01", "effective_to": "2028-01-01"},
+    "cooperation": {"accepted_on": "2025-01-01", "effective_to": "2028-01-01", "changed": "no"},
     "cac-assessment": {"accepted_on": "2026-01-01", "purpose": "research", "people": 20000},
     "certification": {"accepted_on": "2026-01-01", "certifier": "CCRC"},
     "standard-contract": {"effective_from": "2026-01-05", "effective_to": "2029-01-04"},
