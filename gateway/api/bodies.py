@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -123,7 +123,25 @@ class ReleaseBody(Body):
 
     item_id: str
     view_id: str
+    on_medium: bool = False
     id: str | None = Field(default=None, pattern="^[0-9a-f]{32}$")
+
+
+class ReturnBody(Body):
+    """The originals of one's own dataset, sealed to one's own key; ``id`` makes the request safe to repeat."""
+
+    dataset_id: str
+    key_id: str
+    id: str | None = Field(default=None, pattern="^[0-9a-f]{32}$")
+
+
+class DelegationBody(Body):
+    """A role lent for one item, from a day to a day, both included."""
+
+    to: str
+    role: str
+    first_day: date
+    last_day: date
 
 
 class ArrivedFile(Body):
@@ -171,9 +189,16 @@ class SignOffBody(Body):
 
 
 class NoteBody(Body):
-    """What the other side is told."""
+    """What the other side is told; ``under`` is the delegation that a substitute acts under."""
 
     note: str = Field(default="", max_length=2000)
+    under: str | None = None
+
+
+class ApprovalBody(Body):
+    """Nothing, or the delegation that a substitute acts under."""
+
+    under: str | None = None
 
 
 class ReassignBody(Body):

@@ -105,6 +105,9 @@ def withdraw(dataset_id: str, participant: str, as_json: AsJson = False) -> None
     show(gone, lines, as_json=as_json)
 
 
+Under = Annotated[str | None, typer.Option(help="The delegation you act under, as a substitute.")]
+
+
 @application.command("list")
 def applications(as_json: AsJson = False) -> None:
     """Items I asked for, and items that ask for my institution's data."""
@@ -122,9 +125,9 @@ def application_show(application_id: str, as_json: AsJson = False) -> None:
 
 
 @application.command("approve")
-def approve(item_id: str, as_json: AsJson = False) -> None:
+def approve(item_id: str, under: Under = None, as_json: AsJson = False) -> None:
     """Approve an item to file; two people of different units, never the applicant."""
-    item = gateway().post(f"/items/{item_id}/approvals")
+    item = gateway().post(f"/items/{item_id}/approvals", {"under": under})
     show(item, [f"the item is {item['state']}"], as_json=as_json)
 
 
@@ -134,6 +137,7 @@ ACTS = {
     "refuse": "Refuse an item and say why; it is closed.",
     "suspend": "Stop everything under an item at once; one person is enough.",
     "resume": "Let a suspended item go on; two people of different units, and what the law asks for stands.",
+    "read-data-use": "Answer for what a rule cannot read of the data use permission; the note is the reason.",
     "submit": "Hand an item in again that was asked about.",
     "withdraw": "Take back one's own item before it is granted.",
     "close": "Close an item that is revoked or expired.",
@@ -141,14 +145,48 @@ ACTS = {
 
 
 def _add_act(name: str, says: str) -> None:
-    def run(item_id: str, note: Annotated[str, typer.Option(help="What the other side is told.")] = "") -> None:
-        print(f"the item is {gateway().post(f'/items/{item_id}/acts/{name}', {'note': note})['state']}")
+    def run(
+        item_id: str,
+        note: Annotated[str, typer.Option(help="What the other side is told, or the reason.")] = "",
+        under: Under = None,
+    ) -> None:
+        done = gateway().post(f"/items/{item_id}/acts/{name}", {"note": note, "under": under})
+        print(f"the item is {done['state']}")
 
     application.command(name, help=says)(run)
 
 
 for _name, _says in ACTS.items():
     _add_act(_name, _says)
+
+
+@application.command("delegate")
+def delegate(
+    item_id: str,
+    to: Annotated[str, typer.Option(help="Id of the substitute: another person of your house.")],
+    first_day: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")],
+    last_day: Annotated[datetime, typer.Option("--to-day", formats=["%Y-%m-%d"], help="Last day, included.")],
+    role: Annotated[str, typer.Option(help="The role that is lent.")] = "steward",
+    as_json: AsJson = False,
+) -> None:
+    """Lend your role for one item to a substitute, from a day to a day."""
+    days = {"first_day": first_day.date().isoformat(), "last_day": last_day.date().isoformat()}
+    found = gateway().post(f"/items/{item_id}/delegations", {"to": to, "role": role, **days})
+    show(found, [f"delegation {found['id']}: {found['role']} until {found['last_day']}"], as_json=as_json)
+
+
+@application.command("delegations")
+def delegations(as_json: AsJson = False) -> None:
+    """Delegations you gave, and those given to you."""
+    rows = gateway().get("/delegations")
+    show(rows, table(rows, ("id", "item_id", "role", "first_day", "last_day", "state")), as_json=as_json)
+
+
+@application.command("end-delegation")
+def end_delegation(delegation_id: str) -> None:
+    """Take a delegation back, at once."""
+    gateway().delete(f"/delegations/{delegation_id}")
+    print("ended")
 
 
 @application.command("package")

@@ -18,7 +18,7 @@ from sqlalchemy.sql import ColumnElement
 
 from gateway.errors import Conflict, Unavailable
 from gateway.ports import Row, Tx
-from gateway.store.tables import FACT_TABLES, fact_columns, metadata
+from gateway.store.tables import FACT_TABLES, fact_columns, fact_shapes, metadata
 
 T = TypeVar("T")
 
@@ -98,6 +98,9 @@ class SqlTx:
 
     def fact_columns(self, table: str) -> tuple[str, ...]:
         return fact_columns(table)
+
+    def fact_shapes(self, table: str, row: Row) -> tuple[tuple[str, ...], ...]:
+        return fact_shapes(table, row)
 
     def epochs(self, names: Iterable[str]) -> dict[str, int]:
         wanted = sorted(set(names))
