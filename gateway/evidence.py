@@ -64,20 +64,21 @@ def gather(tx: Tx, env: Env, row: Row, *, measured: bool) -> Evidence:
     allowed = _permitted(tx, rows, purpose, day, row["place_of_access"])
     people = _linkage(tx, rows["dataset"]["id"], allowed.ids)
     counters = _counters(rows, row, people, day)
+    risk = risk_facts(tx, rows, row, required=measured)
     facts = Facts(
         person=person_facts(rows, row),
         recipient=recipient_facts(rows),
         report_filer=report_filer_facts(rows),
         provider=provider_facts(rows),
         dataset=dataset_facts(rows["dataset"], rows["holder"]),
-        view=view_facts(rows),
+        view=view_facts(rows, risk),
         purpose=purpose_facts(rows, purpose, approval_digest(tx, rows["item"], rows["application"])),
         consents=ConsentFacts(total=allowed.total, permitted=len(allowed.ids), permitted_digest=allowed.digest),
         filings=filing_facts(rows, day, len(allowed.ids)),
         counts=_counts(tx, rows, counters, row, day),
         approvals=_approvals(tx, rows),
         grant=_grant(tx, env, rows, row),
-        risk=risk_facts(tx, rows, row, required=measured),
+        risk=risk,
         media=media_facts(rows, day),
     )
     facts = replace(facts, custody=custody_facts(rows, facts.grant.keys_bound))

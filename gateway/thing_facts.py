@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.ports import Row
-from policies.facts import DatasetFacts, PurposeFacts, ViewFacts
+from policies.facts import DatasetFacts, PurposeFacts, RiskFacts, ViewFacts
+from policies.labels import identifies
 from policies.purposes import ASK, MATCH, DataUse, Purpose, judge, owed, stated_purpose
 
 READ = "read-data-use"
@@ -43,8 +44,8 @@ def dataset_facts(dataset: Row, holder: Row | None) -> DatasetFacts:
     )
 
 
-def view_facts(rows: Mapping[str, Any]) -> ViewFacts:
-    """The view and its label; people's rows stay personal whatever the recipe did."""
+def view_facts(rows: Mapping[str, Any], risk: RiskFacts) -> ViewFacts:
+    """The view, its label, and what was measured on it; people's rows stay personal whatever the recipe did."""
     view = rows["view"]
     assay = rows["dataset"]["manifest"].get("hgr", {}).get("category")
     return ViewFacts(
@@ -55,7 +56,11 @@ def view_facts(rows: Mapping[str, Any]) -> ViewFacts:
         exome_or_genome={"WGS": "yes", "WES": "yes", "array": "no", "panel": "no"}.get(assay, "unknown"),
         grade=view["label"].get("grade") or "unknown",
         level=int(view["label"].get("level") or -1),
-        identifiability=view["label"].get("identifiability") or "unknown",
+        identifiability=identifies(
+            view["label"].get("identifiability") or "unknown",
+            linkable=risk.linkable,
+            found=risk.measured and not risk.clean,
+        ),
         # PI-01, PI-02.
         personal="yes" if view["kind"] in PERSONAL else "unknown",
         sensitive="yes" if view["kind"] in PERSONAL else "unknown",

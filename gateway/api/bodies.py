@@ -118,6 +118,16 @@ class LabelBody(Body):
     reason: str = Field(max_length=400)
 
 
+class RegradingBody(Body):
+    """What changed: a trigger of GB/T 43697, why, and what the trigger asks for."""
+
+    what: str = Field(max_length=40)
+    note: str = Field(min_length=1, max_length=400)
+    with_views: list[str] = Field(default_factory=list, max_length=20)
+    people_now: int = Field(default=0, ge=0)
+    notified: str = ""
+
+
 class ReleaseBody(Body):
     """One view of one item; ``id`` makes the request safe to repeat."""
 

@@ -16,6 +16,7 @@ from gateway import (
     labels,
     listings,
     packages,
+    regrading,
     revocation,
     risk_signing,
 )
@@ -29,6 +30,7 @@ from gateway.api.bodies import (
     LabelBody,
     NoteBody,
     ReassignBody,
+    RegradingBody,
     RootBody,
     WithdrawalBody,
 )
@@ -76,6 +78,13 @@ def confirm(dataset_id: str, env: CurrentEnv, actor: CurrentActor) -> None:
 def label(view_id: str, body: LabelBody, env: CurrentEnv, actor: CurrentActor) -> dict[str, Any]:
     """Propose another label for a view; a fall needs a recipe and its measured report."""
     return dict(labels.propose_label(env, actor, view_id, **body.model_dump()))
+
+
+@router.post("/views/{view_id}/regrading", status_code=201)
+def regrade(view_id: str, body: RegradingBody, env: CurrentEnv, actor: CurrentActor) -> dict[str, Any]:
+    """Report what makes a label be looked at again; releases of the view hold until a second person confirmed it."""
+    reported = regrading.Reported(**{**body.model_dump(), "with_views": tuple(body.with_views)})
+    return regrading.report_change(env, actor, view_id, reported)
 
 
 @router.post("/views/{view_id}/label/confirmation", status_code=201)

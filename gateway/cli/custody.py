@@ -93,6 +93,22 @@ def label(
     show(found, [line], as_json=as_json)
 
 
+@dataset.command("regrade")
+def regrade(
+    view_id: str,
+    what: Annotated[str, typer.Option(help="growth, fusion, linkage, incident, authority-notice, ... (GB/T 43697).")],
+    note: Annotated[str, typer.Option(help="Why; the one who confirms it reads this.")],
+    with_view: Annotated[list[str] | None, typer.Option(help="fusion: another view of the same audience.")] = None,
+    people_now: Annotated[int, typer.Option(help="growth: how many people it holds now.")] = 0,
+    notified: Annotated[str, typer.Option(help="authority-notice: important or core.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Report what makes a label be looked at again; releases hold until a second person has confirmed it."""
+    body = {"what": what, "note": note, "with_views": with_view or [], "people_now": people_now, "notified": notified}
+    found = gateway().post(f"/views/{view_id}/regrading", body)
+    show(found, [f"{found['name']}: {found['label']['grade']} is proposed; releases hold"], as_json=as_json)
+
+
 @consent.command("withdraw")
 def withdraw(dataset_id: str, participant: str, as_json: AsJson = False) -> None:
     """Take a participant out, by the hospital's own number; every copy that holds them dies."""
