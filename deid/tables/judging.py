@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -86,13 +87,24 @@ class Problem:
         )
 
 
+class Judged(NamedTuple):
+    """Of one node: rows it and every node below must suppress, its loss, what those rows add to any loss below.
+
+    ``loss`` is infinite where the suppression limit is passed.
+    """
+
+    certain: int
+    loss: float
+    more: float
+
+
 class Evaluator:
     """Judges nodes; counts them against the budget and remembers each answer."""
 
     def __init__(self, problem: Problem, budget: int) -> None:
         self.problem = problem
         self.budget = budget
-        self.seen: dict[Node, tuple[int, float]] = {}
+        self.seen: dict[Node, Judged] = {}
         self.total = int(problem.weights.sum())
         self.shares = np.array([axis.weight for axis in problem.axes]) / sum(axis.weight for axis in problem.axes)
         self.losses: list[Floats] = [
@@ -116,8 +128,8 @@ class Evaluator:
         """The loss of the node if nothing were suppressed."""
         return float(sum(bounds[level] for bounds, level in zip(self.bounds, node, strict=True)))
 
-    def judge(self, node: Node) -> tuple[int, float]:
-        """Rows this node and every node below it must suppress, and the loss; infinite where the limit is passed."""
+    def judge(self, node: Node) -> Judged:
+        """What the node and every node below it must suppress and lose by it, and the node's own loss."""
         if node not in self.seen:
             part = self._part(node)
             classes = part.classes(node)
@@ -149,41 +161,63 @@ class Evaluator:
 
     def _losses(self, part: Problem, node: Node, bad: Mask) -> Floats:
         """The loss of each column: each cell of a suppressed row counts 1 instead of its NCP."""
-        gone = part.weights[bad]
+        return self._base(node) + self._gone(part, node, np.flatnonzero(bad), part.weights[bad])
+
+    def _base(self, node: Node) -> Floats:
+        return np.array([at[level] for at, level in zip(self.losses, node, strict=True)])
+
+    def _gone(self, part: Problem, node: Node, rows: Codes, gone: Floats | Codes) -> Floats:
+        """What each column loses more when so many rows of these combinations are left out."""
         more = [
-            ((1 - axis.cost[level][base[bad]]) * gone).sum() / self.total
+            ((1 - axis.cost[level][base[rows]]) * gone).sum() / self.total
             for axis, base, level in zip(part.axes, part.base, node, strict=True)
         ]
-        whole: Floats = np.array([at[level] for at, level in zip(self.losses, node, strict=True)]) + np.array(more)
-        return whole
+        return np.array(more)
 
-    def _judge(self, part: Problem, node: Node, classes: Classes) -> tuple[int, float]:
+    def _judge(self, part: Problem, node: Node, classes: Classes) -> Judged:
         good = good_classes(classes, part.wanted, relative=False)
-        certain = self._certain(part, classes, good)
+        sure = self._sure(part, classes, good)
+        certain = math.ceil(float(sure.sum()) - 1e-6)
         if certain > part.limit:
-            return certain, math.inf
+            return Judged(certain, math.inf, 0.0)
+        more = self._more(part, node, classes, sure)
         if not part.wanted.monotone:
             good = good_classes(classes, part.wanted)
         bad = ~good[classes.of]
         suppressed = int(part.weights[bad].sum())
         if suppressed > part.limit or suppressed == self.total or _told_absent(part, bad):
-            return certain, math.inf
+            return Judged(certain, math.inf, more)
         if suppressed and not part.wanted.monotone and not _close(part, node, ~bad):
-            return certain, math.inf
+            return Judged(certain, math.inf, more)
         if not suppressed:
-            return certain, round(self.bound(node), ROUND)
-        return certain, round(float(self.shares @ self.term(self._losses(part, node, bad))), ROUND)
+            return Judged(certain, round(self.bound(node), ROUND), more)
+        loss = float(self.shares @ self.term(self._losses(part, node, bad)))
+        return Judged(certain, round(loss, ROUND), more)
 
-    def _certain(self, part: Problem, classes: Classes, good: Mask) -> int:
-        """Rows of classes that fail k or l, and what closeness must cost in the others.
+    def _more(self, part: Problem, node: Node, classes: Classes, sure: Floats) -> float:
+        """What the rows that must go add to the loss of this node and of every node below it.
+
+        Below, their cells cost no more than here, so leaving them out costs no less; and the terms are concave, so
+        the same addition weighs no less on a smaller loss.
+        """
+        if not sure.any():
+            return 0.0
+        share = sure / np.maximum(classes.sizes, 1)
+        rows = np.flatnonzero(share[classes.of])
+        base = self._base(node)
+        gone = self._gone(part, node, rows, part.weights[rows] * share[classes.of[rows]])
+        return float(self.shares @ (self.term(base + gone) - self.term(base)))
+
+    def _sure(self, part: Problem, classes: Classes, good: Mask) -> Floats:
+        """Rows of each class that must go here and below: all where k or l fails, some where it is too far.
 
         Leaving out a share d of all rows moves the whole by at most d. A class of n rows at distance e can be made of
         classes within t of the moved whole and s rows left out only if e <= t + d + (1 - t - d) s / n, by convexity.
         """
         sizes = np.where(good, classes.sizes, 0.0)
-        certain = float(classes.sizes.sum() - sizes.sum())
-        if certain > part.limit or part.wanted.monotone:
-            return int(certain)
+        failed = classes.sizes - sizes
+        if failed.sum() > part.limit or part.wanted.monotone:
+            return failed
         moved = part.limit / self.total
         needed = np.zeros(classes.count)
         for column in part.wanted.sensitive:
@@ -194,7 +228,7 @@ class Evaluator:
                     # With nothing to leave out, a class too far is a class too many.
                     far = (beyond > 0) * 1.0 if not part.limit else np.maximum(beyond, 0) / (1 - reach)
                     needed = np.maximum(needed, far * sizes)
-        return math.ceil(certain + float(needed.sum()) - 1e-6)
+        return failed + needed
 
 
 def _told_absent(part: Problem, bad: Mask) -> bool:
