@@ -16,6 +16,7 @@ import numpy as np
 from deid.tables.classes import Classes, Floats, Wanted, combine, good_classes, group
 from deid.tables.columnar import Codes, Mask
 from deid.tables.hierarchy import Axis
+from deid.tables.judging_kernel import Kernel, Packed, known, pack
 from deid.tables.measures import SLACK, holds, measure
 
 ROUND = 12  # decimals of a loss: two sums of the same numbers in another order must not differ
@@ -113,6 +114,8 @@ class Evaluator:
         ]
         self.bounds = [share * self.term(loss) for share, loss in zip(self.shares, self.losses, strict=True)]
         self._parts: list[Problem] = [problem]
+        self._packed: dict[int, Packed] = {}
+        self._kernel = self._make_kernel() if known(problem.axes, problem.wanted, len(problem)) else None
         self._floors = np.zeros((1, len(problem.axes)), np.int64)
 
     def term(self, loss: Floats) -> Floats:
@@ -131,11 +134,8 @@ class Evaluator:
     def judge(self, node: Node) -> Judged:
         """What the node and every node below it must suppress and lose by it, and the node's own loss."""
         if node not in self.seen:
-            part = self._part(node)
-            classes = part.classes(node)
-            if len(self._parts) < _PARTS and classes.count * _WORTH < len(part):
-                self._keep(part.above(classes), node, len(part))
-            self.seen[node] = self._judge(part, node, classes)
+            at = self._part(node)
+            self.seen[node] = self._in_kernel(at, node) if self._kernel else self._in_python(at, node)
         return self.seen[node]
 
     def choose(self, node: Node, *, optimal: bool) -> Chosen:
@@ -150,14 +150,56 @@ class Evaluator:
             evaluated=len(self.seen),
         )
 
-    def _keep(self, smaller: Problem, node: Node, size: int) -> None:
-        if len(smaller) * _WORTH < size:
-            self._parts.append(smaller)
-            self._floors = np.vstack([self._floors, node])
-
-    def _part(self, node: Node) -> Problem:
+    def _part(self, node: Node) -> int:
+        """The smallest table that is fine enough for the node."""
         fits = np.flatnonzero((self._floors <= node).all(axis=1)).tolist()
-        return min((self._parts[at] for at in fits), key=len)
+        return min(fits, key=lambda at: len(self._parts[at]))
+
+    def _keep(self, part: Problem, node: Node, classes: Classes) -> None:
+        """Keep what lies above the node as a table of its own, where that is much smaller."""
+        if len(self._parts) < _PARTS and classes.count * _WORTH < len(part):
+            smaller = part.above(classes)
+            if len(smaller) * _WORTH < len(part):
+                self._parts.append(smaller)
+                self._floors = np.vstack([self._floors, node])
+
+    def _make_kernel(self) -> Kernel:
+        wanted, weights = self.problem.wanted, self.problem.weights
+        whole = [np.bincount(column.codes, weights, column.count) / self.total for column in wanted.sensitive]
+        return Kernel(self.problem.axes, wanted, whole, self.problem.limit, self.total)
+
+    def _in_kernel(self, at: int, node: Node) -> Judged:
+        part = self._parts[at]
+        if at not in self._packed:
+            self._packed[at] = pack(part.base, part.weights, part.wanted)
+        assert self._kernel is not None  # noqa: S101 -- asked by the only caller
+        found = self._kernel.judge(self._packed[at], node)
+        if len(self._parts) < _PARTS and found.classes * _WORTH < len(part):
+            self._keep(part, node, part.classes(node))
+        certain = math.ceil(found.certain - 1e-6)
+        if found.suppressed < 0:
+            return Judged(certain, math.inf, 0.0)
+        more = self._added(node, found.more) if found.more.any() else 0.0
+        if found.suppressed > part.limit or found.suppressed == self.total or not found.close:
+            return Judged(certain, math.inf, more)
+        return Judged(certain, self._rounded(node, found.gone if found.suppressed else None), more)
+
+    def _in_python(self, at: int, node: Node) -> Judged:
+        """The kernel's twin, which also knows every model."""
+        part = self._parts[at]
+        classes = part.classes(node)
+        self._keep(part, node, classes)
+        return self._judge(part, node, classes)
+
+    def _rounded(self, node: Node, gone: Floats | None) -> float:
+        """The loss of the node; ``gone`` is what suppressed rows add to each column."""
+        if gone is None:
+            return round(self.bound(node), ROUND)
+        return round(float(self.shares @ self.term(self._base(node) + gone)), ROUND)
+
+    def _added(self, node: Node, gone: Floats) -> float:
+        base = self._base(node)
+        return float(self.shares @ (self.term(base + gone) - self.term(base)))
 
     def _losses(self, part: Problem, node: Node, bad: Mask) -> Floats:
         """The loss of each column: each cell of a suppressed row counts 1 instead of its NCP."""
@@ -189,10 +231,9 @@ class Evaluator:
             return Judged(certain, math.inf, more)
         if suppressed and not part.wanted.monotone and not _close(part, node, ~bad):
             return Judged(certain, math.inf, more)
-        if not suppressed:
-            return Judged(certain, round(self.bound(node), ROUND), more)
-        loss = float(self.shares @ self.term(self._losses(part, node, bad)))
-        return Judged(certain, round(loss, ROUND), more)
+        rows = np.flatnonzero(bad)
+        gone = self._gone(part, node, rows, part.weights[rows]) if suppressed else None
+        return Judged(certain, self._rounded(node, gone), more)
 
     def _more(self, part: Problem, node: Node, classes: Classes, sure: Floats) -> float:
         """What the rows that must go add to the loss of this node and of every node below it.
@@ -204,9 +245,7 @@ class Evaluator:
             return 0.0
         share = sure / np.maximum(classes.sizes, 1)
         rows = np.flatnonzero(share[classes.of])
-        base = self._base(node)
-        gone = self._gone(part, node, rows, part.weights[rows] * share[classes.of[rows]])
-        return float(self.shares @ (self.term(base + gone) - self.term(base)))
+        return self._added(node, self._gone(part, node, rows, part.weights[rows] * share[classes.of[rows]]))
 
     def _sure(self, part: Problem, classes: Classes, good: Mask) -> Floats:
         """Rows of each class that must go here and below: all where k or l fails, some where it is too far.
