@@ -10,6 +10,8 @@
 enum { DISTINCT, ENTROPY, EQUAL };
 #define SLACK 1e-12
 #define MOST_CELLS (1 << 24)
+#define STEPS 16        /* parts of the range in which the share of a value among the rows that stay can lie */
+#define MOST_VALUES 16  /* of a column whose shares are followed one by one */
 
 typedef struct { int32_t column, kind; double limit; } Rule;
 typedef struct {
@@ -74,9 +76,34 @@ static const double *whole_of(const Task *t, int32_t column) {
     return whole;
 }
 
+/* Rows that the good classes must leave out for one rule, whatever is left out: for each value, the least over where its
+ * share among all rows that stay can lie. */
+static double least_of(const Task *t, const Rule *r, int32_t values, const double *whole) {
+    double most = 0;
+    for (int32_t v = 0; v < values && values <= MOST_VALUES && t->limit; v++) {
+        double low = (whole[v] - t->moved) / (1 - t->moved), high = whole[v] / (1 - t->moved);
+        double over[STEPS + 1] = {0}, under[STEPS + 1] = {0}, least = INFINITY;
+        low = low > 0 ? low : 0;
+        high = high < 1 ? high : 1;
+        for (int64_t c = 0; c < t->count; c++) {
+            if (!t->good[c]) continue;
+            double n = (double)t->size[c], p = (double)t->cells[c * values + v] / n - SLACK, q = p + 2 * SLACK;
+            if (p <= low + r->limit && q >= high - r->limit) continue;
+            for (int i = 0; i <= STEPS; i++) {
+                double top = low + (high - low) * i / STEPS + r->limit, bottom = top - 2 * r->limit;
+                if (p > top && top < 1) over[i] += n * (p - top) / (1 - top);
+                if (q < bottom) under[i] += n * (bottom - q) / bottom;
+            }
+        }
+        for (int i = 0; i < STEPS; i++) if (over[i + 1] + under[i] < least) least = over[i + 1] + under[i];
+        if (least > most) most = least;
+    }
+    return most;
+}
+
 /* Which classes fail k or l, how far each is (greatest excess over reach, and over t), rows that must go for it. */
 static double mark(Task *t, int relative) {
-    double failed = 0;
+    double failed = 0, least = 0, lost = 0;
     if (!relative) for (int64_t c = 0; c < t->count; c++) t->good[c] = t->size[c] >= t->k;
     for (int64_t r = 0; r < t->rules; r++) {
         const Rule *rule = &t->rule[r];
@@ -94,12 +121,14 @@ static double mark(Task *t, int relative) {
             double needed = (double)t->size[c] * (t->limit ? beyond / (1 - reach) : 1);
             if (needed > t->sure[c]) t->sure[c] = needed;
         }
+        double rows = relative ? least_of(t, rule, values, whole) : 0;
+        if (rows > least) least = rows;
     }
     for (int64_t c = 0; c < t->count; c++) {
-        if (!t->good[c]) t->sure[c] = (double)t->size[c];
+        if (!t->good[c]) { t->sure[c] = (double)t->size[c]; lost += t->sure[c]; }
         failed += t->sure[c];
     }
-    return failed;
+    return lost + least > failed ? lost + least : failed;
 }
 
 /* Whether every class that stays is close enough to all rows that stay. */

@@ -17,9 +17,11 @@ from deid.tables.classes import Classes, Floats, Wanted, combine, good_classes, 
 from deid.tables.columnar import Codes, Mask
 from deid.tables.hierarchy import Axis
 from deid.tables.judging_kernel import Kernel, Packed, known, pack
-from deid.tables.measures import SLACK, holds, measure
+from deid.tables.measures import SLACK, Sensitive, holds, measure
 
 ROUND = 12  # decimals of a loss: two sums of the same numbers in another order must not differ
+STEPS = 16  # parts of the range in which a share can lie
+MOST_VALUES = 16  # of a column whose shares are followed one by one
 _PARTS = 64  # parts kept at once
 _WORTH = 3  # a part is kept where it is this many times smaller than the one it came from
 
@@ -219,7 +221,7 @@ class Evaluator:
     def _judge(self, part: Problem, node: Node, classes: Classes) -> Judged:
         good = good_classes(classes, part.wanted, relative=False)
         sure = self._sure(part, classes, good)
-        certain = math.ceil(float(sure.sum()) - 1e-6)
+        certain = math.ceil(max(float(sure.sum()), self._least(part, classes, good)) - 1e-6)
         if certain > part.limit:
             return Judged(certain, math.inf, 0.0)
         more = self._more(part, node, classes, sure)
@@ -268,6 +270,40 @@ class Evaluator:
                     far = (beyond > 0) * 1.0 if not part.limit else np.maximum(beyond, 0) / (1 - reach)
                     needed = np.maximum(needed, far * sizes)
         return failed + needed
+
+    def _least(self, part: Problem, classes: Classes, good: Mask) -> float:
+        """Rows that must go here and below, counted for all classes together.
+
+        For each value, the share x of it among the rows that stay lies between (w - d) / (1 - d) and w / (1 - d). For
+        one x, a class where the value's share p is over x + t must lose (p - x - t) / (1 - x - t) of its rows, one
+        where it is under x - t must lose (x - t - p) / (x - t). The first falls and the second rises with x, so the
+        first at the end of a part of the range and the second at its start bound both on the whole part.
+        """
+        failed = float(classes.sizes[~good].sum())
+        moved, least = part.limit / self.total, 0.0
+        if failed > part.limit or not part.limit:
+            return failed
+        for column in part.wanted.sensitive:
+            for rule in column.rules:
+                if rule.kind == "equal" and column.count <= MOST_VALUES:
+                    least = max(least, _least_of(rule.limit, moved, classes, good, column))
+        return failed + least
+
+
+def _least_of(t: float, moved: float, classes: Classes, good: Mask, column: Sensitive) -> float:
+    whole = np.bincount(column.codes, classes.weights, column.count) / classes.weights.sum()
+    cells = np.bincount(classes.of * column.count + column.codes, classes.weights, classes.count * column.count)
+    sizes = classes.sizes[good, None]
+    shares = cells.reshape(-1, column.count)[good] / sizes
+    most = 0.0
+    for share, all_ in zip(shares.T, whole.tolist(), strict=True):
+        low, high = max((all_ - moved) / (1 - moved), 0.0), min(all_ / (1 - moved), 1.0)
+        top = low + (high - low) * np.arange(STEPS + 1) / STEPS + t
+        p, q, bottom = share[:, None] - SLACK, share[:, None] + SLACK, top - 2 * t
+        over = np.where((p > top) & (top < 1), (p - top) / np.where(top < 1, 1 - top, 1), 0) * sizes
+        under = np.where(q < bottom, (bottom - q) / np.where(bottom > 0, bottom, 1), 0) * sizes
+        most = max(most, float((over.sum(axis=0)[1:] + under.sum(axis=0)[:-1]).min()))
+    return most
 
 
 def _told_absent(part: Problem, bad: Mask) -> bool:

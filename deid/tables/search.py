@@ -101,7 +101,7 @@ class _Lattice:
     def _probe(self, node: Node) -> tuple[float, Node]:
         """Judge the node; when it is condemned, bisect a chain to the top so that as much as possible falls with it."""
         best = (self._judge(node), node)
-        if self.evaluator.judge(node).certain <= self.evaluator.problem.limit:
+        if not self._condemns(node):
             return best  # good, or bad in a way that says nothing of the nodes below: no chain from here condemns any
         chain = self._chain(node)
         low, high = 0, len(chain)
@@ -109,8 +109,12 @@ class _Lattice:
             middle = (low + high) // 2
             loss = self._judge(chain[middle])
             best = min(best, (loss, chain[middle]))
-            low, high = (middle, high) if math.isinf(loss) else (low, middle)
+            # The highest node that still condemns, not the lowest that is allowed: t-closeness has nodes of neither kind.
+            low, high = (middle, high) if self._condemns(chain[middle]) else (low, middle)
         return best
+
+    def _condemns(self, node: Node) -> bool:
+        return self.evaluator.judge(node).certain > self.evaluator.problem.limit
 
     def _judge(self, node: Node) -> float:
         certain, loss, more = self.evaluator.judge(node)
