@@ -109,7 +109,7 @@ class _Lattice:
             middle = (low + high) // 2
             loss = self._judge(chain[middle])
             best = min(best, (loss, chain[middle]))
-            # The highest node that still condemns, not the lowest that is allowed: t-closeness has nodes of neither kind.
+            # The highest that still condemns, not the lowest allowed: t-closeness has nodes of neither kind.
             low, high = (middle, high) if self._condemns(chain[middle]) else (low, middle)
         return best
 

@@ -90,11 +90,16 @@ def test_the_kernel_refuses_arrays_that_would_make_it_read_past_an_end(at: int) 
     assert kernel is not None
     places = np.array([levels[0] for levels in kernel.at], np.int64)
     given = [packed.base, packed.weights, packed.held, places, kernel.codes, kernel.costs, kernel.values]
-    given += [kernel.whole, kernel.rules]
+    given += [kernel.whole, kernel.rules.copy()]
     native._judging.judge(*given, 2, 5, 0.1)
-    given[at] = given[at].reshape(-1)[:-1]
-    with pytest.raises(ValueError, match="do not fit"):
-        native._judging.judge(*given, 2, 5, 0.1)
-    given[at] = np.full_like([packed.base, packed.weights, packed.held][at % 3], -1)
+    if at in {0, 1, 2, 3}:  # a code, a weight, a value, a place outside
+        wrong = given[at].copy()
+        wrong.reshape(-1)[0] = -1
+        with pytest.raises(ValueError, match="do not fit"):
+            native._judging.judge(*given[:at], wrong, *given[at + 1 :], 2, 5, 0.1)
+    if at == 8:
+        given[at]["column"][0] = 1
+    else:
+        given[at] = given[at].reshape(-1)[:-1]
     with pytest.raises(ValueError, match="do not fit"):
         native._judging.judge(*given, 2, 5, 0.1)
