@@ -1,8 +1,9 @@
 """Open a CSV or Parquet table from outside and keep only the listed columns.
 
 Order: sniff by content, decode (UTF-8, else GB18030, else refuse; a file that mixes them is refused), check the
-header, read block by block: text is never held for more than a block of rows, only its codes. Everything is read as text, so that no tool guesses that an identifier is a number. Messages give a row
-and a column, never a value: the errors of the parser underneath quote the row and are not passed on.
+header, read block by block: text is never held for more than a block of rows, only its codes. Everything is read as
+text, so that no tool guesses that an identifier is a number. Messages give a row and a column, never a value: the
+errors of the parser underneath quote the row and are not passed on.
 """
 
 from __future__ import annotations
