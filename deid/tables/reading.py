@@ -34,9 +34,7 @@ def read_table(source: BinaryIO, *, columns: Sequence[str], form: InputForm, per
 
 def read_content(content: bytes, *, columns: Sequence[str], form: InputForm, person: str = "") -> tuple[Table, Any]:
     """``read_table`` of bytes that are held already."""
-    if not content:
-        raise TableError("table: the file is empty", code="table_empty")
-    blocks = _parquet_blocks(content, columns) if content[:4] == _PARQUET else _csv_blocks(content, columns, form)
+    blocks = _blocks(content, columns, form)
     coders = {name: Coder() for name in columns if name != person}
     people: list[Any] = []
     for block in blocks:
@@ -48,6 +46,18 @@ def read_content(content: bytes, *, columns: Sequence[str], form: InputForm, per
     ids = pa.chunked_array(people, pa.string()).combine_chunks() if person else None
     rows = len(ids) if ids is not None else len(next(iter(read.values())).codes)
     return Table(columns=read, rows=np.arange(1, rows + 1, dtype=np.int64)), ids
+
+
+def read_texts(content: bytes, *, columns: Sequence[str], form: InputForm) -> list[Any]:
+    """The listed columns as Arrow arrays of text, in the order listed. Raises TableError."""
+    blocks = [[block.column(name) for name in columns] for block in _blocks(content, columns, form)]
+    return [pa.chunked_array([block[at] for block in blocks], pa.string()) for at in range(len(columns))]
+
+
+def _blocks(content: bytes, columns: Sequence[str], form: InputForm) -> Iterator[Any]:
+    if not content:
+        raise TableError("table: the file is empty", code="table_empty")
+    return _parquet_blocks(content, columns) if content[:4] == _PARQUET else _csv_blocks(content, columns, form)
 
 
 class Coder:
