@@ -75,7 +75,9 @@ class SqlTx:
         columns = metadata.tables[table]
         order = columns.c.id if "id" in columns.c else next(iter(columns.primary_key.columns))
         statement = select(columns).where(*_conditions(columns, equals)).order_by(order)
-        return [dict(row) for row in self.connection.execute(statement).mappings()]
+        found = self.connection.execute(statement)
+        names = tuple(found.keys())
+        return [dict(zip(names, row, strict=True)) for row in found]
 
     def insert(self, table: str, *rows: Row) -> None:
         if rows:
