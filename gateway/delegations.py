@@ -26,11 +26,12 @@ SHOWN = ("id", "item_id", "giver_id", "to_id", "role", "first_day", "last_day", 
 def delegate(
     env: Env, actor: Actor, item_id: str, *, to: str, role: str, first_day: date, last_day: date
 ) -> dict[str, Any]:
-    """Name a substitute; the delegation as recorded. Raises NotAllowed with every rule against it."""
+    """Name a substitute by login or id; the delegation as recorded. Raises NotAllowed with every rule against it."""
+    known = env.uow.read(lambda tx: tx.find("account", login=to))
     columns = {
         "item_id": item_id,
         "giver_id": actor.person_id,
-        "to_id": to,
+        "to_id": known[0]["id"] if known else to,
         "role": role,
         "first_day": first_day.isoformat(),
         "last_day": last_day.isoformat(),

@@ -177,7 +177,7 @@ for _name, _says in ACTS.items():
 @application.command("delegate")
 def delegate(
     item_id: str,
-    to: Annotated[str, typer.Option(help="Id of the substitute: another person of your house.")],
+    to: Annotated[str, typer.Option(help="Login of the substitute: another person of your house.")],
     first_day: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")],
     last_day: Annotated[datetime, typer.Option("--to-day", formats=["%Y-%m-%d"], help="Last day, included.")],
     role: Annotated[str, typer.Option(help="The role that is lent.")] = "steward",

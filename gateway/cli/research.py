@@ -108,14 +108,22 @@ def request(
 @release.command("return")
 def return_own(
     dataset_id: str,
-    key_id: Annotated[str, typer.Option("--key", help="Id of your own encryption key.")],
+    key_id: Annotated[str | None, typer.Option("--key", help="Your encryption key, of several.")] = None,
     wait: Wait = True,
     as_json: AsJson = False,
 ) -> None:
     """An owner's custodian asks for the originals of its own dataset. Exit 0 available, 1 refused."""
     server = gateway()
+    key_id = key_id or _only_key(server)
     row = server.post("/returns", {"dataset_id": dataset_id, "key_id": key_id})
     _stay(server, row, wait=wait, as_json=as_json)
+
+
+def _only_key(server: Gateway) -> str:
+    mine = [row["id"] for row in server.get("/keys") if (row["kind"], row["state"]) == ("encryption", "active")]
+    if len(mine) != 1:
+        raise BadInput(f"you have {len(mine)} encryption keys; name one with --key (tongguan key list, key register)")
+    return str(mine[0])
 
 
 def _stay(server: Gateway, row: dict[str, Any], *, wait: bool, as_json: bool) -> None:
