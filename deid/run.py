@@ -55,6 +55,10 @@ def copy(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
 
         check_names(names)
         return asdict(copy_view(inputs["core"], outputs["copy"], names=names, threads=VCF_THREADS))
+    if spec["kind"] == "matrix":
+        from deid.matrices.copying import copy_matrix
+
+        return asdict(copy_matrix(inputs["core"], outputs["copy"], names=names))
     raise _unknown(spec["kind"])
 
 
