@@ -73,8 +73,8 @@ def _outside(search: Search, file: Any, content: bytes) -> None:
 
 
 def _start(chunk: Any) -> int:
-    first = chunk.data_page_offset
-    return min(first, chunk.dictionary_page_offset) if chunk.has_dictionary_page else first
+    first = int(chunk.data_page_offset)
+    return min(first, int(chunk.dictionary_page_offset)) if chunk.has_dictionary_page else first
 
 
 def _dictionaries(search: Search, file: Any) -> None:
