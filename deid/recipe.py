@@ -66,6 +66,7 @@ class Recipe:
     search: Search
     input: InputForm
     sample: float
+    population_size: int | None
     copy: Mapping[str, Any]
     files: Mapping[str, bytes] = field(repr=False)
     digest: str
@@ -99,6 +100,7 @@ def load_recipe(text: bytes, *, files: Callable[[str], bytes], code_version: str
     models = read_models(_read_list(fields, "models", ()), sensitive) if table else ()
     limit = fields.number("suppression-limit", least=0, most=1, default=0) if table else 0.0
     sample = fields.number("sample", least=1e-6, most=1, default=1) if table else 1.0
+    people = fields.whole("population-size", least=1) if table and "population-size" in body else None
     search = _read_search(fields.take("search", {}), columns) if table else Search()
     form = _read_input(fields.take("input", {})) if table else InputForm()
     fields.done()
@@ -117,6 +119,7 @@ def load_recipe(text: bytes, *, files: Callable[[str], bytes], code_version: str
         search=search,
         input=form,
         sample=sample,
+        population_size=people,
         copy=copy,
         files=closure,
         digest=_digest(body, closure, code_version),
