@@ -16,7 +16,7 @@ from typing import Any
 
 import rfc8785
 
-from deid.columns import WHOLE, ColumnRule, read_column
+from deid.columns import DRAWN, WHOLE, ColumnRule, read_column
 from deid.errors import RecipeError
 from deid.models import Model, read_models
 from deid.strict import Fields, one_key, read_yaml
@@ -75,6 +75,16 @@ class Recipe:
     def summary(self) -> dict[str, Any]:
         """The ``recipe`` part of a report."""
         return {"name": self.name, "version": self.version, "digest": self.digest}
+
+    @property
+    def draws(self) -> bool:
+        """True where a seed is needed for each person: values are drawn, or the people who leave."""
+        return self.sample < 1 or any(step.name in DRAWN for rule in self.columns for step in rule.steps)
+
+    @property
+    def shifts(self) -> bool:
+        """True where a number of days is needed for each person."""
+        return any(step.name == "date-shift" for rule in self.columns for step in rule.steps)
 
     def leaving(self, role: str) -> list[str]:
         """Names of the columns of this role that leave, in the recipe's order."""
