@@ -202,8 +202,8 @@ def _refuse_half_said(columns: Sequence[ColumnRule], models: Sequence[Model], se
         raise RecipeError("columns", "exactly one column has the transform pseudonym: the participant's")
     if models and not any(rule.role == "quasi" and rule.leaves for rule in columns):
         raise RecipeError("models", "a model needs at least one quasi-identifier that leaves")
-    if search.method == "local-recoding" and any(model.of_population for model in models):
-        raise RecipeError("search.method", "k-map and delta-presence need full-domain")
+    if search.method == "local-recoding" and any(model.least > 0 for model in models):
+        raise RecipeError("search.method", "delta-presence with a least presence needs full-domain")
     if any(model.of_population for model in models):
         for rule in columns:
             if rule.role == "quasi" and any(step.name in (*WHOLE, "date-shift") for step in rule.steps):

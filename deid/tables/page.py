@@ -27,8 +27,9 @@ _RISKS = {
     "linkable_by_values": "linked between two projects by values",
 }
 _LEGEND = (
-    '<svg role="img" width="300" height="20"><rect class="was" x="0" y="6" width="24" height="8"/><text x="30" y="15">before'
-    '</text><rect class="now" x="100" y="6" width="24" height="8"/><text x="130" y="15">after</text></svg>'
+    '<svg role="img" width="300" height="20"><rect class="was" x="0" y="6" width="24" height="8"/>'
+    '<text x="30" y="15">before</text><rect class="now" x="100" y="6" width="24" height="8"/>'
+    '<text x="130" y="15">after</text></svg>'
 )
 _BANDS = ((1, 1), (2, 2), (3, 4), (5, 9), (10, 19), (20, 49), (50, 99), (100, None))
 
@@ -70,7 +71,7 @@ def _risk(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     names = {"zayatz": "Zayatz", "pitman": "Pitman", "snb": "SNB", "chosen": "chosen"}
     alone = [risk.get("population_uniques", {}) for risk in (before, after)]
     rows += [
-        (f"people alone in the population ({title})", *(_number(found.get(name)) for found in alone))
+        (f"people alone in the population ({title})", _number(alone[0].get(name)), _number(alone[1].get(name)))
         for name, title in names.items()
         if any(name in found for found in alone)
     ]
