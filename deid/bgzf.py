@@ -17,6 +17,8 @@ from typing import BinaryIO
 
 import deflate
 
+from deid import native
+
 BLOCK = 0xFF00
 """Bytes of text per block written; the figure htslib uses, so that neighbours in size are neighbours in bytes."""
 MAX_BLOCK = 1 << 16
@@ -128,9 +130,30 @@ def _block_size(head: bytes, offset: int) -> int:
     raise ContainerError("not_bgzf", f"the block at byte {offset} carries no valid BGZF size")
 
 
+has_kernel = native.has_bgzf and native._bgzf.connect(deflate._deflate.__file__)
+"""Whether groups go through libdeflate in one call outside the interpreter's lock: the kernel is built and the
+``deflate`` package shows libdeflate's functions (docs/decisions/0041-bgzf.md). The bytes are the same without."""
+
+
 def inflate_blocks(group: Iterable[tuple[int, bytes]]) -> bytes:
     """The text of whole blocks, each checksum proven. Raises ``ContainerError`` (``damaged``)."""
-    return b"".join(_inflate(offset, block) for offset, block in group)
+    if not has_kernel:
+        return b"".join(_inflate(offset, block) for offset, block in group)
+    listed = list(group)
+    text = native._bgzf.inflate(listed)
+    if isinstance(text, tuple):
+        index, fault = text
+        raise _broken(listed[index][0], fault)
+    return text
+
+
+NOT_INFLATED, OTHER_CHECKSUM = 1, 2
+
+
+def _broken(offset: int, fault: int) -> ContainerError:
+    if fault == NOT_INFLATED:
+        return ContainerError("damaged", f"the BGZF block at byte {offset} cannot be inflated")
+    return ContainerError("damaged", f"the checksum of the BGZF block at byte {offset} does not match")
 
 
 def _inflate(offset: int, block: bytes) -> bytes:
@@ -142,9 +165,9 @@ def _inflate(offset: int, block: bytes) -> bytes:
     try:
         text = bytes(deflate.deflate_decompress(body, size))
     except deflate.DeflateError as error:
-        raise ContainerError("damaged", f"the BGZF block at byte {offset} cannot be inflated") from error
+        raise _broken(offset, NOT_INFLATED) from error
     if len(text) != size or deflate.crc32(text) != crc:
-        raise ContainerError("damaged", f"the checksum of the BGZF block at byte {offset} does not match")
+        raise _broken(offset, OTHER_CHECKSUM)
     return text
 
 
@@ -192,6 +215,8 @@ def _stored(text: bytes) -> bytes:
 
 def deflate_blocks(texts: Iterable[bytes], level: int) -> bytes:
     """Several blocks, one after the other."""
+    if has_kernel:
+        return native._bgzf.deflate(list(texts), level)
     return b"".join(deflate_block(text, level) for text in texts)
 
 

@@ -38,8 +38,14 @@ except ImportError:
     has_tables = False
 else:
     has_tables = True
+try:
+    from deid.native import _bgzf
+except ImportError:
+    has_bgzf = False
+else:
+    has_bgzf = True
 
 __all__ = [
-    "_fastq", "_measure", "_reads", "_tables", "_variants",
-    "has_fastq", "has_measure", "has_reads", "has_tables", "has_variants",
+    "_bgzf", "_fastq", "_measure", "_reads", "_tables", "_variants",
+    "has_bgzf", "has_fastq", "has_measure", "has_reads", "has_tables", "has_variants",
 ]  # fmt: skip
