@@ -93,7 +93,7 @@ def _with_reference(plan: FrequencyPlan, pieces: Iterator[bytes], kept: list[int
     yield head
     for chunk in whole_lines(rest, pieces):
         lines = []
-        for line in chunk.splitlines(keepends=True):
+        for line in bytes(chunk).splitlines(keepends=True):
             copies, called = (field.split(b"=")[1] for field in line.split(b"\t")[7].split(b";")[:2])
             if int(called) - sum(map(int, copies.split(b","))) >= 2 * plan.carriers:
                 lines.append(line)

@@ -15,6 +15,7 @@ import pysam
 import pysam.bcftools
 
 from deid import bgzf
+from deid.bgzf import Text
 from deid.htslib import filtered
 from deid.variants.errors import VariantError
 from deid.variants.stream import Workers, Written, read_text, split_header, whole_lines, write_text
@@ -28,16 +29,16 @@ def bcf_to_text(pieces: Iterable[bytes]) -> Iterator[bytes]:
     return filtered(pieces, _decode)
 
 
-def text_to_bcf(pieces: Iterable[bytes]) -> Iterator[bytes]:
+def text_to_bcf(pieces: Iterable[Text]) -> Iterator[bytes]:
     """Uncompressed BCF of VCF text that this room wrote: the header first, then pieces of whole lines."""
     flow = iter(pieces)
-    header = next(flow)
+    header = bytes(next(flow))
     head = _encode(header)
     yield head
     for piece in flow:
         # Each piece is encoded under the same header, whose bytes come out the same and are cut off again.
         if piece:
-            yield _encode(header + piece)[len(head) :]
+            yield _encode(b"".join((header, piece)))[len(head) :]
 
 
 def _decode(source: BinaryIO, sink: BinaryIO) -> None:

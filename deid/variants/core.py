@@ -20,7 +20,7 @@ from typing import BinaryIO, Literal
 from deid.variants.engine import rewriter
 from deid.variants.errors import RECORD_ERRORS, VariantError
 from deid.variants.header import SourceHeader, check_names, parse_header, write_header
-from deid.variants.layout import REASONS, Counts, Layout, Rewritten, layout_of, no_counts
+from deid.variants.layout import REASONS, Counts, Layout, Rewritten, add_counts, layout_of, no_counts
 from deid.variants.plan import VariantPlan
 from deid.variants.recipient import CopyCounts, copy_view
 from deid.variants.regions import parse_regions
@@ -59,9 +59,8 @@ class _Tally:
     def add(self, done: Rewritten) -> None:
         self.records_in += done.records_in
         self.records_out += done.records_out
-        for total, more in ((self.missing, done.missing), (self.singletons, done.singletons)):
-            for column, count in enumerate(more):
-                total[column] += count
+        add_counts(self.missing, done.missing)
+        add_counts(self.singletons, done.singletons)
         for reason, count in zip(REASONS, done.removed, strict=True):
             self.removed[reason] += count
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from deid.bgzf import Text
 from deid.variants.engine import Reordered, reorderer
 from deid.variants.errors import RECORD_ERRORS, VariantError
 from deid.variants.header import FORMAT_LINES, INFO_LINES, SourceHeader, check_names, parse_header
@@ -64,7 +65,7 @@ def copy_view(
             done = workers.over(reorderer(layout, compiled=compiled), chunks)
             head = _renamed(head, sorted(names.values()))
         else:
-            done = (Reordered(text=chunk, fault=0, line=chunk.count(b"\n")) for chunk in chunks)
+            done = (Reordered(text=chunk, fault=0, line=bytes(chunk).count(b"\n")) for chunk in chunks)
         written, counter = Written(sink), [0]
         write_text(_texts(head, header, done, counter), written, workers, level)
     finally:
@@ -95,7 +96,7 @@ def _renamed(head: bytes, names: Iterable[str]) -> bytes:
     return b"\n".join(lines) + b"\n"
 
 
-def _texts(head: bytes, header: SourceHeader, done: Iterable[Reordered], counter: list[int]) -> Iterator[bytes]:
+def _texts(head: bytes, header: SourceHeader, done: Iterable[Reordered], counter: list[int]) -> Iterator[Text]:
     yield head
     for one in done:
         if one.fault:

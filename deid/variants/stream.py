@@ -9,12 +9,15 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
-from typing import BinaryIO, Literal, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, Literal, TypeVar
 
 from deid import bgzf
+from deid.bgzf import Text
 from deid.variants.errors import VariantError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 MAX_LINE = 1 << 24
 """Longest line read, in bytes: a GT of a million people with room to spare; above it a file is no VCF."""
@@ -29,7 +32,11 @@ class Workers:
 
     def __init__(self, threads: int) -> None:
         self._ahead = 2 * threads
-        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        self._pool = None
+        if threads > 1:
+            from concurrent.futures import ThreadPoolExecutor  # loads logging, which one thread need not pay for
+
+            self._pool = ThreadPoolExecutor(threads)
 
     def over(self, work: Callable[[Given], Made], inputs: Iterable[Given]) -> Iterator[Made]:
         """Like ``map``; an exception comes out at its own place in the order."""
@@ -98,12 +105,19 @@ def split_header(pieces: Iterator[bytes]) -> tuple[bytes, bytes]:
     raise VariantError("truncated", "the file ends before the end of its header")
 
 
-def whole_lines(rest: bytes, pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Chunks of whole lines. Raises ``VariantError``: ``line_too_long``, ``truncated`` (no last line feed)."""
+def whole_lines(rest: bytes, pieces: Iterable[bytes]) -> Iterator[Text]:
+    """Chunks of whole lines: a line that lies across two pieces, then the others as they lie, without copying them.
+
+    Raises ``VariantError``: ``line_too_long``, ``truncated`` (no last line feed).
+    """
     for piece in pieces:
         cut = piece.rfind(b"\n") + 1
         if cut:
-            yield b"".join((rest, piece[:cut]))
+            first = piece.index(b"\n") + 1 if rest else 0
+            if first:
+                yield b"".join((rest, piece[:first]))
+            if first < cut:
+                yield memoryview(piece)[first:cut]
             rest = piece[cut:]
         else:
             rest += piece
@@ -137,7 +151,7 @@ class Written:
         return f"sha256:{self._hash.hexdigest()}"
 
 
-def in_form(texts: Iterable[bytes], form: Literal["vcf", "bcf"]) -> Iterable[bytes]:
+def in_form(texts: Iterable[Text], form: Literal["vcf", "bcf"]) -> Iterable[Text]:
     """The text as it is, or as uncompressed BCF."""
     if form == "vcf":
         return texts
@@ -146,7 +160,7 @@ def in_form(texts: Iterable[bytes], form: Literal["vcf", "bcf"]) -> Iterable[byt
     return text_to_bcf(texts)
 
 
-def write_text(texts: Iterable[bytes], sink: Written, workers: Workers, level: int) -> None:
+def write_text(texts: Iterable[Text], sink: Written, workers: Workers, level: int) -> None:
     """Compress into BGZF at libdeflate ``level`` (1 to 12) and write, end-of-file block last."""
     for block in workers.over(lambda group: bgzf.deflate_blocks(group, level), bgzf.cut_blocks(texts)):
         sink.write(block)
