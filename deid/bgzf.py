@@ -23,7 +23,7 @@ Text: TypeAlias = "bytes | memoryview"
 BLOCK = 0xFF00
 """Bytes of text per block written; the figure htslib uses, so that neighbours in size are neighbours in bytes."""
 MAX_BLOCK = 1 << 16
-GROUP = 1 << 22
+GROUP = 1 << 20
 """Bytes of text per group handed on when reading (about; a group is whole blocks)."""
 READ = 1 << 20
 EOF_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
@@ -221,7 +221,7 @@ def deflate_blocks(texts: Iterable[Text], level: int) -> bytes:
     return b"".join(deflate_block(text, level) for text in texts)
 
 
-def cut_blocks(texts: Iterable[Text], per_group: int = 16) -> Iterator[list[Text]]:
+def cut_blocks(texts: Iterable[Text], per_group: int = 4) -> Iterator[list[Text]]:
     """Text cut every ``BLOCK`` bytes, in groups: borders depend on the position in the text and on nothing else."""
     pending = bytearray()
     step = BLOCK * per_group

@@ -7,17 +7,17 @@ Not here: what a line means.
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, BinaryIO, Literal, TypeVar
+from queue import SimpleQueue
+from typing import BinaryIO, Literal, TypeVar, cast
 
 from deid import bgzf
 from deid.bgzf import Text
 from deid.variants.errors import VariantError
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
 
 MAX_LINE = 1 << 24
 """Longest line read, in bytes: a GT of a million people with room to spare; above it a file is no VCF."""
@@ -27,34 +27,75 @@ Given = TypeVar("Given")
 Made = TypeVar("Made")
 
 
+class _Task:
+    """One call waiting for a thread: what came of it, and a lock that is free once it is there."""
+
+    __slots__ = ("failure", "made", "ready", "work")
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        self.work = work
+        self.made: object = None
+        self.failure: BaseException | None = None
+        self.ready = threading.Lock()
+        self.ready.acquire()
+
+    def run(self) -> None:
+        """Make the call; its exception is kept for the thread that asks."""
+        try:
+            self.made = self.work()
+        except BaseException as failure:  # noqa: BLE001 -- raised again by result(), in the thread that can act on it
+            self.failure = failure
+        self.ready.release()
+
+    def result(self) -> object:
+        """Wait for it."""
+        self.ready.acquire()
+        if self.failure is not None:
+            raise self.failure
+        return self.made
+
+
 class Workers:
-    """Runs one function over many inputs and gives the results in order, at most a few inputs ahead."""
+    """Runs one function over many inputs and gives the results in order, at most a few inputs ahead.
+
+    Threads and not ``concurrent.futures``, whose loading costs a short task more than its threads save.
+    """
 
     def __init__(self, threads: int) -> None:
-        self._ahead = 2 * threads
-        self._pool = None
-        if threads > 1:
-            from concurrent.futures import ThreadPoolExecutor  # loads logging, which one thread need not pay for
+        self._ahead = 4 * threads
+        self._queue: SimpleQueue[_Task | None] = SimpleQueue()
+        self._stopped = False
+        self._threads = [threading.Thread(target=self._serve) for _ in range(threads if threads > 1 else 0)]
+        for thread in self._threads:
+            thread.start()
 
-            self._pool = ThreadPoolExecutor(threads)
+    def _serve(self) -> None:
+        while (task := self._queue.get()) is not None:
+            if not self._stopped:
+                task.run()
 
     def over(self, work: Callable[[Given], Made], inputs: Iterable[Given]) -> Iterator[Made]:
         """Like ``map``; an exception comes out at its own place in the order."""
-        if self._pool is None:
+        if not self._threads:
             yield from map(work, inputs)
             return
-        waiting: deque[Future[Made]] = deque()
+        waiting: deque[_Task] = deque()
         for given in inputs:
-            waiting.append(self._pool.submit(work, given))
+            task = _Task(partial(work, given))
+            waiting.append(task)
+            self._queue.put(task)
             if len(waiting) >= self._ahead:
-                yield waiting.popleft().result()
+                yield cast("Made", waiting.popleft().result())
         while waiting:
-            yield waiting.popleft().result()
+            yield cast("Made", waiting.popleft().result())
 
     def close(self) -> None:
         """Wait for what runs, forget what does not."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+        self._stopped = True
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            thread.join()
 
 
 def read_text(source: BinaryIO, workers: Workers) -> Iterator[bytes]:
