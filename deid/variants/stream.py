@@ -103,19 +103,33 @@ def read_text(source: BinaryIO, workers: Workers) -> Iterator[bytes]:
 
     Raises ``VariantError``: ``not_vcf``, ``bad_bcf``, or what ``deid.bgzf`` finds, with the byte offset.
     """
-    incoming = bgzf.Incoming(source)
-    start = incoming.peek(18)
-    try:
-        pieces = _pieces(incoming, start, workers)
-        first = next(pieces, b"")
-        if first.startswith(b"BCF\x02"):
-            from deid.variants.bcf import bcf_to_text  # htslib costs a quarter of a second to load: only when asked for
+    first, pieces = open_pieces(source, workers)
+    if is_bcf(first):
+        from deid.variants.bcf import bcf_to_text  # htslib costs a quarter of a second to load: only when asked for
 
-            yield from bcf_to_text(chain((first,), pieces))
-            return
-        if not first.startswith(b"##fileformat=VCF"):
-            raise VariantError("not_vcf", "the file does not begin with ##fileformat=VCF")
-        yield first
+        pieces = bcf_to_text(chain((first,), pieces))
+        first = b""
+    elif not first.startswith(b"##fileformat=VCF"):
+        raise VariantError("not_vcf", "the file does not begin with ##fileformat=VCF")
+    yield first
+    yield from pieces
+
+
+def is_bcf(first: bytes) -> bool:
+    """Whether decompressed bytes begin as BCF 2 does."""
+    return first.startswith(b"BCF\x02")
+
+
+def open_pieces(source: BinaryIO, workers: Workers) -> tuple[bytes, Iterator[bytes]]:
+    """The first decompressed piece and the rest, whatever it is packed in. Raises ``VariantError``."""
+    incoming = bgzf.Incoming(source)
+    pieces = _named(_pieces(incoming, incoming.peek(18), workers))
+    return next(pieces, b""), pieces
+
+
+def _named(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The pieces, and the container's fault as this room's error."""
+    try:
         yield from pieces
     except bgzf.ContainerError as error:
         raise VariantError(error.code, str(error)) from error
