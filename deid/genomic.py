@@ -82,7 +82,7 @@ def assess_variants(released: BinaryIO, *, declared: Collection[frozenset[str]] 
 
 
 def _texts(released: BinaryIO) -> Iterator[bytes]:
-    """VCF text in large pieces, whatever it is packed in; a BCF through htslib, which shares no code with its writer."""
+    """VCF text in large pieces, whatever it is packed in; a BCF is decoded by htslib."""
     pieces = _unpacked(released)
     first = next(pieces, b"")
     if first.startswith(b"BCF\x02"):

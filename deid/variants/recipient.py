@@ -52,7 +52,8 @@ def copy_view(
 ) -> CopyCounts:
     """Write ``core`` with every internal code replaced by ``names[code]`` and the columns ordered by name.
 
-    A VCF is copied as VCF, a BCF as BCF. ``names`` must cover exactly the participants of the core view. A sites-only view is copied as it is.
+    A VCF is copied as VCF, a BCF as BCF. ``names`` must cover exactly the participants of the core view. A sites-only
+    view is copied as it is.
     Raises ``VariantError``: ``names_differ``, ``bad_name``, ``not_a_core_view``, or a container's fault.
     """
     check_names(names.values(), what="recipient names")

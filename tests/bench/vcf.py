@@ -56,7 +56,7 @@ def peer_command(task: dict[str, object], folder: Path, level: int) -> str:
             "bcftools +setGT --no-version -Ou - -- -t q -n . -i 'MASK=1'",
             "bcftools +fill-tags --no-version -Ou - -- -t AC,AN,AF",
             "bcftools view --no-version -Ou -e 'N_ALT=0 || AC<5'",
-            "bcftools annotate --no-version -Ou -x ^INFO/AC,^INFO/AN,^INFO/AF",
+            "bcftools annotate --no-version -Ou -x ID,QUAL,^INFO/AC,^INFO/AN,^INFO/AF",
             f"bcftools reheader -s {folder / 'rename.txt'} -",
             f"bcftools view --no-version -Oz{level} -o {task['peer']} -",
         ]
@@ -133,7 +133,8 @@ def prepare_real(folder: Path, cohort: Path) -> dict[str, object]:
     """The same on the real cohort: every autosome of the 1000 Genomes subset, one file after the other."""
     source = folder / "source.vcf.gz"
     files = [str(cohort / f"1KG_phase3_subset_chr{number}.vcf.gz") for number in range(1, 23)]
-    subprocess.run(["bcftools", "concat", "--no-version", "-Oz", "-o", str(source), *files], check=True)
+    command = ["bcftools", "concat", "--no-version", "-Oz", "-o", str(source), *files]
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
     return describe(folder, source, rich=False)
 
 
