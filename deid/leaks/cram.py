@@ -52,18 +52,19 @@ def _decode(source: BinaryIO, sink: BinaryIO) -> None:
 
 
 def _walked(search: Search, blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes, each container searched once it is whole."""
+    """The same bytes up to the last container, each searched once it is whole; what stands behind is a finding."""
     held, ended = b"", False
     begun = False
     for block in blocks:
         held += block
         if not begun and len(held) >= DEFINITION:
             _definition(search, held)
+            yield held[:DEFINITION]
             held, begun = held[DEFINITION:], True
         while begun and not ended and (size := _container_size(held)) is not None:
-            ended = _container(search, held[:size])
+            ended = search_container(search, held[:size])
+            yield held[:size]
             held = held[size:]
-        yield block
     if not ended:
         raise ValueError("no end")
     if held:
@@ -109,7 +110,7 @@ def _head(data: bytes) -> tuple[int, int, int, int] | None:
     return at + 4, values[1], values[3], values[6]
 
 
-def _container(search: Search, data: bytes) -> bool:
+def search_container(search: Search, data: bytes) -> bool:
     """Search one whole container; whether it is the last."""
     head = _head(data)
     if head is None:

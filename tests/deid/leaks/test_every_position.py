@@ -152,7 +152,7 @@ def bam_of(place: str, folder: Path) -> Path:
         if kind == "CO":
             header["CO"] = [f"slept in bed 4: {WHO}"]
         elif kind == "HD":
-            header["HD"][tag] = WHO
+            pass  # pysam knows no such tag: written into the text below
         else:
             header[kind][0][tag] = f"/data/{WHO}" if tag in {"UR", "CL"} else WHO
         group = WHO if (kind, tag) == ("RG", "ID") else group
@@ -160,7 +160,10 @@ def bam_of(place: str, folder: Path) -> Path:
         header["RG"][0]["ID"] = group = WHO
     flags = {"a supplementary read": 0x800, "a secondary read": 0x100, "an unmapped read": 4}
     path = folder / "s.bam"
-    with pysam.AlignmentFile(str(path), "wb", header=header) as sink:
+    text = str(pysam.AlignmentHeader.from_dict(header))
+    if place == "@HD unknown tag":
+        text = text.replace("\tSO:", f"\tXX:{WHO}\tSO:")
+    with pysam.AlignmentFile(str(path), "wb", header=pysam.AlignmentHeader.from_text(text)) as sink:
         for number in range(60):
             read = pysam.AlignedSegment(sink.header)
             planted = number == 30
@@ -203,7 +206,8 @@ def test_an_identifier_in_reads_is_found_and_does_not_leave(place: str, form: st
         naive = tmp_path / "n.cram"
         naive.write_bytes(b"")
         pysam.view("--no-PG", "-C", "-T", str(reference), "-o", str(naive), str(source), catch_stdout=False)
-    assert is_found(naive.read_bytes())
+    # htslib replaces UR by the path of the reference it was given.
+    assert is_found(naive.read_bytes()) or (place, form) == ("@SQ UR", "cram")
     ours = released_reads(source, place, reference, form)
     assert found(ours) == []
     if form == "bam":
