@@ -36,6 +36,8 @@ def report(recipe: Recipe, counts: Mapping[str, Any]) -> dict[str, Any]:
         },
         "removed": dict(counts["removed"]),
     }
+    if "membership" in counts:
+        made["genomic"] = dict(counts["membership"])
     if "singletons_per_participant_max" in counts:
         made["genomic"] = {"singletons_per_participant_max": counts["singletons_per_participant_max"]}
     return made
