@@ -21,10 +21,11 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
+from deid.dosages import Dosage
+
 NORMAL = NormalDist()
 RATES = {"5pct": 0.05, "0_1pct": 0.001}
 """False-positive rates reported, by the words in a report's keys."""
-Dosage = npt.NDArray[np.int8]
 
 
 @dataclass(slots=True, kw_only=True)

@@ -3,8 +3,8 @@
 The promise: only alleles that enough people carry leave (the recipe's ``fewest-carriers``), at sites where enough
 copies of REF are left, counted over one frozen set of participants. A second snapshot is refused unless at least
 ``batch`` people joined and left changed between the two, so that two snapshots never tell one person.
-The reading and counting is ``deid.variants``'s, the power of a membership test on the result ``deid.membership``'s; it is
-reported and not judged here. Not here: where snapshots are kept.
+The reading and counting is ``deid.variants``'s, the power of a membership test on the result ``deid.membership``'s; it
+is reported and not judged here. Not here: where snapshots are kept.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ from dataclasses import dataclass, fields, replace
 from itertools import chain
 from typing import BinaryIO
 
-import numpy as np
-
 from deid.bgzf import Text
+from deid.dosages import dosage_of
 from deid.matrices.errors import MatrixError
-from deid.membership import RATES, Dosage, Exposure, bound
+from deid.membership import RATES, Exposure, bound
 from deid.variants import VariantCounts, VariantPlan
 from deid.variants.core import open_view
 from deid.variants.header import write_header
@@ -123,21 +122,6 @@ class _Released:
                     self.exposure.add(dosage_of(fields[9], allele, self.exposure.people))
         self.records += len(lines)
         return b"".join(lines)
-
-
-def dosage_of(cells: bytes, allele: int, people: int) -> Dosage:
-    """Copies of one allele in each diploid genotype of GT cells; -1 where it is not diploid or not wholly called."""
-    if len(cells) == 4 * people - 1 and allele <= 9:
-        table = np.frombuffer(cells + b"\t", np.uint8).reshape(people, 4)
-        if (table[:, 3] == ord("\t")).all() and np.isin(table[:, 1], (ord("|"), ord("/"))).all():
-            sides = table[:, 0::2]
-            copies: Dosage = (sides == ord("0") + allele).sum(axis=1).astype(np.int8)
-            copies[(sides == ord(".")).any(axis=1)] = -1
-            return copies
-    wanted = str(allele).encode()
-    called = [cell.replace(b"|", b"/").split(b"/") for cell in cells.split(b"\t")]
-    made = [one.count(wanted) if len(one) == 2 and b"." not in one else -1 for one in called]
-    return np.array(made, np.int8)
 
 
 def bound_of(released: BinaryIO) -> dict[str, float]:

@@ -11,6 +11,7 @@ import re
 import pytest
 
 from deid.bgzf import deflate_block
+from deid.dosages import dosage_of
 from deid.matrices import (
     MatrixError,
     check_snapshot,
@@ -19,7 +20,7 @@ from deid.matrices import (
     frequency_plan,
     plan_from_steps,
 )
-from deid.matrices.frequencies import bound_of, dosage_of
+from deid.matrices.frequencies import bound_of
 
 PEOPLE = [f"P{n}" for n in range(8)]
 PERMITTED = {f"P{n}": f"c{7 - n}" for n in range(6)}
