@@ -22,6 +22,8 @@ from deid.variants.stream import Workers, Written, read_text, split_header, whol
 
 MAGIC = b"BCF\x02"
 BATCH = 256
+AT_ONCE = 1 << 22
+"""Bytes of text given to htslib together."""
 
 
 def bcf_to_text(pieces: Iterable[bytes]) -> Iterator[bytes]:
@@ -35,10 +37,16 @@ def text_to_bcf(pieces: Iterable[Text]) -> Iterator[bytes]:
     header = bytes(next(flow))
     head = _encode(header)
     yield head
-    for piece in flow:
-        # Each piece is encoded under the same header, whose bytes come out the same and are cut off again.
+    held: list[Text] = [header]
+    size = 0
+    for piece in chain(flow, (None,)):
         if piece:
-            yield _encode(b"".join((header, piece)))[len(head) :]
+            held.append(piece)
+            size += len(piece)
+        if size >= AT_ONCE or (piece is None and size):
+            # Each group is encoded under the same header, whose bytes come out the same and are cut off again.
+            yield _encode(b"".join(held))[len(head) :]
+            held, size = [header], 0
 
 
 def _decode(source: BinaryIO, sink: BinaryIO) -> None:
