@@ -180,9 +180,12 @@ def _kin(seen: _Seen, declared: Collection[frozenset[str]]) -> dict[str, int]:
     names = [name.decode("utf-8", "replace") for name in seen.people]
     pairs = [frozenset((names[a], names[b])) for a, b in zip(first.tolist(), second.tolist(), strict=True)]
     known = set(declared)
+    undeclared = sum(pair not in known for pair in pairs)
     return {
         "kinship_pairs": len(pairs),
-        "kinship_undeclared": sum(pair not in known for pair in pairs),
+        "kinship_undeclared": undeclared,
+        # Relatives in a dataset that declares none: its manifest's pedigree flag should be yes.
+        "pedigree_flag_proposed": int(undeclared > 0),
         "kinship_sites": seen.sites,
     }
 

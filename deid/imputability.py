@@ -84,7 +84,8 @@ def explained(hidden: Dosage, flanks: Dosage) -> float | None:
     single = (table @ wanted) ** 2 / (spread * (wanted @ wanted))
     few = min(FEW, len(wanted) // PEOPLE_FOR_EACH)
     best = np.argsort(-single, kind="stable")[:few]
-    return float(max(single.max(), _adjusted(table[best], wanted) if len(best) > 1 else 0.0))
+    several = _adjusted(table[best], wanted) if len(best) > 1 else 0.0
+    return min(1.0, float(max(single.max(), several)))  # rounding may pass 1
 
 
 def _adjusted(table: Table, wanted: Table) -> float:

@@ -41,7 +41,7 @@ def vcf(
     threads: Threads = 1, region: Region = None,
 ) -> None:  # fmt: skip
     """A cohort VCF or BCF; OUT ending in .bcf is BCF. An index is written beside it."""
-    options = {"threads": threads, "region": region}
+    options = {"threads": threads, "region": region, "measure_masks": source.is_file()}
     spec = {"participants": read_yaml(participants), "options": options}
     from deid.indexes import index_variants
     from deid.variants.bcf import convert_vcf
