@@ -145,7 +145,7 @@ def _pieces(incoming: bgzf.Incoming, start: bytes, workers: Workers) -> Iterator
 
 def split_header(pieces: Iterator[bytes]) -> tuple[bytes, bytes]:
     """The header with its #CHROM line, and the text behind it. Raises ``VariantError`` (``bad_header``)."""
-    text, mark = b"", -1
+    text, mark = bytearray(), -1
     for piece in pieces:
         # The last bytes are looked at again: the mark may lie across two pieces.
         begin = max(0, len(text) - 7)
@@ -156,7 +156,7 @@ def split_header(pieces: Iterator[bytes]) -> tuple[bytes, bytes]:
             raise VariantError("bad_header", f"the header does not end within {MAX_HEADER} bytes")
         end = text.find(b"\n", mark + 1) if mark >= 0 else -1
         if end >= 0:
-            return text[: end + 1], text[end + 1 :]
+            return bytes(text[: end + 1]), bytes(text[end + 1 :])
     raise VariantError("truncated", "the file ends before the end of its header")
 
 

@@ -17,7 +17,7 @@ from typing import Annotated, Any, BinaryIO, cast
 
 import typer
 
-from deid.errors import RecipeError
+from deid.errors import DeidError, RecipeError
 from deid.recipe import Recipe, load_recipe
 from gateway.bootstrap import TASKS, SystemRandomness
 from gateway.cli.sealing import _Finished
@@ -47,7 +47,13 @@ def vcf(
     from deid.variants.bcf import convert_vcf
 
     _run("vcf", source, out, recipe, report, spec=spec, convert=convert_vcf if out.suffix == ".bcf" else None)
-    print(index_variants(out))
+    try:
+        print(index_variants(out))
+    except DeidError as error:
+        # Half a result is none: what cannot be indexed does not stay.
+        out.unlink()
+        report.unlink()
+        raise BadInput(f"{source}: {error}") from None
 
 
 @deid.command("reads")
