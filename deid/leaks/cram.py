@@ -20,7 +20,7 @@ from deid.leaks.cram_encodings import external_ids, number
 from deid.leaks.text import search_sam_header, search_sam_records
 
 DEFINITION = 26
-MAX_CONTAINER, MAX_BLOCK = 1 << 28, 1 << 28
+MAX_CONTAINER, MAX_BLOCK = 1 << 27, 1 << 26
 OPENERS = {0: "raw", 1: "gzip", 2: "bzip2", 3: "lzma"}
 FILE_HEADER, COMPRESSION_HEADER, EXTERNAL = 0, 1, 4
 END_START = 4542278  # "EOF" in the start position of the last container
@@ -118,15 +118,16 @@ def search_container(search: Search, data: bytes) -> bool:
     at, start, records, count = head
     known: set[int] | None = None
     for _ in range(count):
-        method, kind, identity, body, at = _block(data, at)
-        opened = _opened(method, body)
+        method, kind, identity, opened, at = _block(data, at)
         if kind == FILE_HEADER:
             _file_header(search, opened)
         elif kind == COMPRESSION_HEADER and records:
             known = external_ids(opened)
         elif kind == EXTERNAL and known is not None and identity not in known:
             search.add(f"cram:block {identity}", "unread-block", "medium", "no record reads this block")
-        hits = search.needles.find(opened, naming=False) if method in OPENERS else search.needles.find_compressed(body)
+        hits = (
+            search.needles.find(opened, naming=False) if method in OPENERS else search.needles.find_compressed(opened)
+        )
         for found in hits:
             search.hit(f"cram:block {identity} of kind {kind}", found)
     if at != len(data):
@@ -143,16 +144,20 @@ def _block(data: bytes, at: int) -> tuple[int, int, int, bytes, int]:
     at += stored
     if size > MAX_BLOCK or stored < 0 or struct.unpack_from("<I", data, at)[0] != zlib.crc32(data[begin:at]):
         raise ValueError("block")
-    return method, kind, identity, body, at + 4
+    opened = _opened(method, body, size)
+    if method in OPENERS and len(opened) != size:
+        raise ValueError("block")
+    return method, kind, identity, opened, at + 4
 
 
-def _opened(method: int, body: bytes) -> bytes:
+def _opened(method: int, body: bytes, size: int) -> bytes:
+    """What a block holds, at most a byte more than it says; a codec of CRAM's own stays closed."""
     if method == 1:
-        return zlib.decompressobj(wbits=47).decompress(body, MAX_BLOCK)
+        return zlib.decompressobj(wbits=47).decompress(body, size + 1)
     if method == 2:
-        return bz2.BZ2Decompressor().decompress(body, MAX_BLOCK)
+        return bz2.BZ2Decompressor().decompress(body, size + 1)
     if method == 3:
-        return lzma.LZMADecompressor().decompress(body, MAX_BLOCK)
+        return lzma.LZMADecompressor().decompress(body, size + 1)
     return body
 
 
