@@ -75,6 +75,10 @@ def assess(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
 
         declared = [frozenset(pair) for pair in spec.get("declared_kin", ())]
         return {"genomic": assess_variants(inputs["core"], declared=declared), "linkable": True}
+    if recipe.kind == "frequencies":
+        from deid.matrices.frequencies import bound_of
+
+        return {"genomic": bound_of(inputs["core"])}
     if recipe.kind != "table":
         raise _unknown(recipe.kind)
     from deid.joint import partition_of

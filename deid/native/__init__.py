@@ -44,8 +44,14 @@ except ImportError:
     has_judging = False
 else:
     has_judging = True
+try:
+    from deid.native import _bgzf
+except ImportError:
+    has_bgzf = False
+else:
+    has_bgzf = True
 
 __all__ = [
-    "_fastq", "_judging", "_measure", "_reads", "_tables", "_variants",
-    "has_fastq", "has_judging", "has_measure", "has_reads", "has_tables", "has_variants",
+    "_bgzf", "_fastq", "_judging", "_measure", "_reads", "_tables", "_variants",
+    "has_bgzf", "has_fastq", "has_judging", "has_measure", "has_reads", "has_tables", "has_variants",
 ]  # fmt: skip
