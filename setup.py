@@ -18,12 +18,13 @@ setup(
             optional=True,
         ),
         Extension("deid.native._tables", sources=["deid/native/tables.c"], extra_compile_args=FLAGS, optional=True),
+        Extension("deid.native._blocks", sources=["deid/native/blocks.c"], extra_compile_args=FLAGS, optional=True),
         Extension("deid.native._measure", sources=["deid/native/measure.c"], extra_compile_args=FLAGS, optional=True),
         *(
             Extension(
                 f"deid.native._{kind}",
                 sources=[f"deid/native/{kind}.c"],
-                depends=["deid/native/names.h"],
+                depends=["deid/native/names.h", "deid/native/spans.h"],
                 extra_compile_args=FLAGS,
                 optional=True,
             )

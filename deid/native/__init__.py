@@ -33,6 +33,15 @@ else:
     has_fastq = True
 
 try:
+    from deflate import _deflate
+
+    from deid.native import _blocks
+except ImportError:
+    has_blocks = False
+else:
+    has_blocks = _blocks.bind(_deflate.__file__)
+
+try:
     from deid.native import _tables
 except ImportError:
     has_tables = False
@@ -40,6 +49,6 @@ else:
     has_tables = True
 
 __all__ = [
-    "_fastq", "_measure", "_reads", "_tables", "_variants",
-    "has_fastq", "has_measure", "has_reads", "has_tables", "has_variants",
+    "_blocks", "_fastq", "_measure", "_reads", "_tables", "_variants",
+    "has_blocks", "has_fastq", "has_measure", "has_reads", "has_tables", "has_variants",
 ]  # fmt: skip

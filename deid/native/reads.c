@@ -4,12 +4,12 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "names.h"
+#include "spans.h"
 
-enum { FIXED = 36, MAX_RECORD = 1 << 25, PARTS = 18, OPTIONS = 7 };
+enum { FIXED = 36, MOST_QUALITY = 93, MAX_RECORD = 1 << 25, PARTS = 18, OPTIONS = 7 };
 enum Fault { /* positions in deid.reads.errors.RECORD_ERRORS */
     OK, BAD_LENGTH, BAD_NAME, BAD_CONTIG, BAD_POSITION, BAD_CIGAR, BAD_QUALITY, BAD_TAG, UNSORTED, OUT_OF_MEMORY
 };
@@ -18,7 +18,6 @@ enum Flag { PAIRED = 1, PROPER = 2, UNMAPPED = 4, MATE_UNMAPPED = 8, MATE_REVERS
 
 typedef struct { const char *p; size_t n; } Str;
 typedef struct { const char *blob; const int64_t *at; int64_t count; } Names;
-typedef struct { const int64_t *at, *starts, *ends; } Spans;
 
 typedef struct {
     int64_t contigs, drop_flags, in_region, panel_except, default_group, has_mask, sorted;
@@ -27,6 +26,8 @@ typedef struct {
     Spans mask, panel, region;
     const uint64_t *hidden; /* sorted */
     int64_t n_hidden;
+    int64_t longest_code;
+    int keeps_quality; /* whether the table writes every quality a file may hold as it is */
 } Layout;
 
 typedef struct {
@@ -54,26 +55,6 @@ static int is_hidden(const Layout *plan, uint64_t hash) {
         if (plan->hidden[middle] < hash) low = middle + 1; else high = middle;
     }
     return low < plan->n_hidden && plan->hidden[low] == hash;
-}
-
-/* The first interval of the contig that ends behind start; -1 where there is none. */
-static int64_t first_behind(const Spans *spans, int64_t contig, int64_t start) {
-    int64_t low = spans->at[contig], stop = spans->at[contig + 1], high = stop;
-    while (low < high) {
-        int64_t middle = (low + high) / 2;
-        if (spans->ends[middle] <= start) low = middle + 1; else high = middle;
-    }
-    return low < stop ? low : -1;
-}
-
-static int overlaps(const Spans *spans, int64_t contig, int64_t start, int64_t end) {
-    int64_t i = first_behind(spans, contig, start);
-    return i >= 0 && spans->starts[i] < end;
-}
-
-static int contains(const Spans *spans, int64_t contig, int64_t start, int64_t end) {
-    int64_t i = first_behind(spans, contig, start);
-    return i >= 0 && spans->starts[i] <= start && spans->ends[i] >= end;
 }
 
 static int read_cigar(Record *r) {
@@ -142,15 +123,20 @@ static int64_t tag_size(const uint8_t *p, const uint8_t *end) {
 
 static inline uint32_t tag_number(const uint8_t *p) { return (uint32_t)p[0] | (uint32_t)p[1] << 8; }
 
+enum { IN_MD = 1, IN_MC = 2 };
+static uint8_t letters_of[256]; /* which texts may hold a letter; filled when the module is loaded */
+
+static void fill_letters(void) {
+    for (const char *p = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ^"; *p; p++) letters_of[(uint8_t)*p] |= IN_MD;
+    for (const char *p = "0123456789MIDNSHP=X*"; *p; p++) letters_of[(uint8_t)*p] |= IN_MC;
+}
+
 /* A text that is kept holds only what its tag can hold: a tag is no room for a note. */
 static int is_kept_value(const uint8_t *p, int64_t size) {
     if (p[2] == 'Z') {
-        const char *allowed = p[0] == 'M' && p[1] == 'D' ? "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ^"
-                            : p[0] == 'M' && p[1] == 'C' ? "0123456789MIDNSHP=X*" : NULL;
-        if (!allowed) return 0;
-        for (int64_t i = 3; i < size - 1; i++)
-            if (!strchr(allowed, p[i])) return 0;
-        return 1;
+        uint8_t all = p[0] != 'M' ? 0 : p[1] == 'D' ? IN_MD : p[1] == 'C' ? IN_MC : 0;
+        for (int64_t i = 3; i < size - 1; i++) all &= letters_of[p[i]];
+        return all != 0;
     }
     if (p[2] == 'A') return p[3] == '+' || p[3] == '-';
     return p[2] != 'H' && p[2] != 'B' && p[2] != 'f';
@@ -209,15 +195,9 @@ static int reg2bin(int64_t start, int64_t end) {
     return 0;
 }
 
-static int reserve(Out *out, size_t more) {
-    if (out->cap - out->n >= more) return 1;
-    size_t cap = out->cap ? out->cap : 1 << 20;
-    while (cap - out->n < more) cap *= 2;
-    uint8_t *p = realloc(out->p, cap);
-    if (!p) return 0;
-    out->p = p;
-    out->cap = cap;
-    return 1;
+/* The most bytes a record of `size` can become: our name and our read group besides what it had. */
+static inline size_t most_of(const Layout *plan, int64_t size) {
+    return 4 + (size_t)size + NAME + 1 + 4 + (size_t)plan->longest_code;
 }
 
 static void put(Out *out, const void *p, size_t n) {
@@ -261,21 +241,27 @@ static int put_bases(Out *out, const Layout *plan, const Record *r) {
     size_t bytes = (size_t)(r->length + 1) / 2;
     put(out, r->sequence, bytes);
     if (r->length & 1) out->p[out->n - 1] &= 0xf0; /* the last half byte is nobody's base */
-    uint8_t *to = out->p + out->n, bad = 0;
-    for (int64_t i = 0; i < r->length; i++) {
-        to[i] = plan->quality[r->quality[i]];
-        bad |= to[i] == 0xfe;
+    uint8_t *to = out->p + out->n, bad = 0, most = 0;
+    if (plan->keeps_quality) {
+        memcpy(to, r->quality, (size_t)r->length);
+        for (int64_t i = 0; i < r->length; i++) most = to[i] > most ? to[i] : most;
+    }
+    if (!plan->keeps_quality || most > MOST_QUALITY) {
+        for (int64_t i = 0; i < r->length; i++) {
+            to[i] = plan->quality[r->quality[i]];
+            bad |= to[i] == 0xfe;
+        }
     }
     out->n += (size_t)r->length;
     if (bad) return BAD_QUALITY;
+    if (plan->keeps_quality && most <= MOST_QUALITY) return OK;
     if (r->length && to[0] == 0xff) memset(to, 0xff, (size_t)r->length);
     else if (memchr(to, 0xff, (size_t)r->length)) return BAD_QUALITY;
     return OK;
 }
 
 static int write_record(Out *out, const Layout *plan, const Record *r, const uint64_t hash[2]) {
-    size_t most = FIXED + NAME + 1 + (size_t)r->size + 512;
-    if (!reserve(out, most)) return OUT_OF_MEMORY;
+    if (out->cap - out->n < most_of(plan, r->size)) return OUT_OF_MEMORY;
     size_t start = out->n;
     uint8_t head[FIXED + NAME + 1];
     int mate_hidden = plan->in_region && !in_region(plan, r->mate_contig, r->mate_position, r->mate_position + 1);
@@ -317,7 +303,7 @@ static int one(Out *out, const Layout *plan, Record *r, Done *done, int collect)
     done->records++;
     if (collect) {
         if (!touches(plan, r)) return OK;
-        if (!reserve(out, 8)) return OUT_OF_MEMORY;
+        if (out->cap - out->n < 8) return OUT_OF_MEMORY;
         siphash128(plan->key, r->p + 32, (size_t)r->l_name - 1, hash);
         put(out, hash, 8);
         return OK;
@@ -332,6 +318,18 @@ static int one(Out *out, const Layout *plan, Record *r, Done *done, int collect)
     if (fault) done->records--;
     else done->written++;
     return fault;
+}
+
+/* Room for everything that the records of [p, end) can become. */
+static size_t room_for(const Layout *plan, const uint8_t *p, const uint8_t *end, int collect) {
+    size_t room = 0;
+    while (end - p >= 4) {
+        int64_t size = u32(p);
+        if (size < 32 || size > MAX_RECORD || size > end - p - 4) break;
+        room += collect ? 8 : most_of(plan, size);
+        p += 4 + size;
+    }
+    return room;
 }
 
 static void over(Out *out, const Layout *plan, const uint8_t *p, const uint8_t *end, Done *done, int collect) {
@@ -379,14 +377,20 @@ static void fill_layout(Layout *plan, PyObject *parts) {
     plan->n_hidden = PyBytes_GET_SIZE(PyTuple_GET_ITEM(parts, 17)) / 8;
 }
 
-static int is_sound(const Layout *plan, PyObject *parts) {
+static int is_sound(Layout *plan, PyObject *parts) {
     if (PyBytes_GET_SIZE(PyTuple_GET_ITEM(parts, 1)) != 16 || PyBytes_GET_SIZE(PyTuple_GET_ITEM(parts, 2)) != 8192) return 0;
     if (PyBytes_GET_SIZE(PyTuple_GET_ITEM(parts, 3)) != 256 || plan->groups.count != plan->codes.count) return 0;
     if (plan->contigs < 0) return 0;
     for (int i = 8; i < 17; i += 3)
         if (PyBytes_GET_SIZE(PyTuple_GET_ITEM(parts, i)) != (plan->contigs + 1) * 8) return 0;
-    for (int64_t i = 0; i < plan->codes.count; i++)
-        if (plan->codes.at[i + 1] - plan->codes.at[i] > 128) return 0;
+    plan->longest_code = 0;
+    for (int64_t i = 0; i < plan->codes.count; i++) {
+        int64_t size = plan->codes.at[i + 1] - plan->codes.at[i];
+        if (size < 0 || size > 128) return 0;
+        if (size > plan->longest_code) plan->longest_code = size;
+    }
+    plan->keeps_quality = PyBytes_AS_STRING(PyTuple_GET_ITEM(parts, 3))[255] == '\xff';
+    for (int i = 0; i <= MOST_QUALITY; i++) plan->keeps_quality &= plan->quality[i] == i;
     return plan->groups.count >= 0 && plan->default_group < plan->groups.count && plan->default_group >= -1;
 }
 
@@ -416,34 +420,47 @@ static PyObject *prepare(PyObject *self, PyObject *parts) {
     return PyCapsule_New(prepared, "deid.reads", forget);
 }
 
-/* rewrite(prepared, chunk, collect): (bytes, records, written, removed, fault, first, last). */
-static PyObject *rewrite(PyObject *self, PyObject *args) {
-    PyObject *capsule, *chunk;
-    int collect;
-    (void)self;
-    if (!PyArg_ParseTuple(args, "OSp", &capsule, &chunk, &collect)) return NULL;
-    Prepared *prepared = PyCapsule_GetPointer(capsule, "deid.reads");
-    if (!prepared) return NULL;
-    Done done = {0};
-    Out out = {0};
-    const uint8_t *p = (const uint8_t *)PyBytes_AS_STRING(chunk), *end = p + PyBytes_GET_SIZE(chunk);
-    Py_BEGIN_ALLOW_THREADS
-    over(&out, &prepared->plan, p, end, &done, collect);
-    Py_END_ALLOW_THREADS
-    PyObject *result = Py_BuildValue("(y#LL(LLLL)iLL)", out.p ? (const char *)out.p : "", (Py_ssize_t)out.n,
-                                     (long long)done.records, (long long)done.written, (long long)done.removed[0],
-                                     (long long)done.removed[1], (long long)done.removed[2], (long long)done.removed[3],
-                                     done.fault, (long long)done.first, (long long)done.last);
-    free(out.p);
-    return result;
+static PyObject *answer(PyObject *out, const Done *done) {
+    return Py_BuildValue("(NLL(LLLL)iLL)", out, (long long)done->records, (long long)done->written,
+                         (long long)done->removed[0], (long long)done->removed[1], (long long)done->removed[2],
+                         (long long)done->removed[3], done->fault, (long long)done->first, (long long)done->last);
 }
 
-/* whole(text): how many bytes are whole records; -1 where a length is absurd. */
-static PyObject *whole(PyObject *self, PyObject *text) {
+/* rewrite(prepared, head, text, start, end, collect): (bytes, records, written, removed, fault, first, last). Whole
+ * records in `head` (the one that lay across two pieces of text) come before those of text[start:end]. */
+static PyObject *rewrite(PyObject *self, PyObject *args) {
+    PyObject *capsule, *head, *text;
+    Py_ssize_t start, end;
+    int collect;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "OSSnnp", &capsule, &head, &text, &start, &end, &collect)) return NULL;
+    Prepared *prepared = PyCapsule_GetPointer(capsule, "deid.reads");
+    if (!prepared) return NULL;
+    if (start < 0 || end < start || end > PyBytes_GET_SIZE(text)) return PyErr_Format(PyExc_ValueError, "a place outside the text");
+    const Layout *plan = &prepared->plan;
+    const uint8_t *h = (const uint8_t *)PyBytes_AS_STRING(head), *h_end = h + PyBytes_GET_SIZE(head);
+    const uint8_t *t = (const uint8_t *)PyBytes_AS_STRING(text), *t_end = t + end;
+    Done done = {0};
+    Out out = {0};
+    out.cap = room_for(plan, h, h_end, collect) + room_for(plan, t + start, t_end, collect);
+    PyObject *made = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)out.cap);
+    if (!made) return NULL;
+    out.p = (uint8_t *)PyBytes_AS_STRING(made);
+    Py_BEGIN_ALLOW_THREADS
+    over(&out, plan, h, h_end, &done, collect);
+    if (!done.fault) over(&out, plan, t + start, t_end, &done, collect);
+    Py_END_ALLOW_THREADS
+    if (_PyBytes_Resize(&made, (Py_ssize_t)out.n)) return NULL;
+    return answer(made, &done);
+}
+
+/* whole(text, start): where the whole records from there end, and whether the next has an absurd length. */
+static PyObject *whole(PyObject *self, PyObject *args) {
     (void)self;
     Py_buffer view;
-    if (PyObject_GetBuffer(text, &view, PyBUF_SIMPLE)) return NULL;
-    const uint8_t *start = view.buf, *p = start, *end = start + view.len;
+    Py_ssize_t from;
+    if (!PyArg_ParseTuple(args, "y*n", &view, &from)) return NULL;
+    const uint8_t *start = view.buf, *end = start + view.len, *p = from < 0 || from > view.len ? end : start + from;
     int64_t bad = 0;
     while (!bad && end - p >= 4) {
         uint32_t size = u32(p);
@@ -458,10 +475,13 @@ static PyObject *whole(PyObject *self, PyObject *text) {
 static PyMethodDef methods[] = {
     {"prepare", prepare, METH_O, "Check and keep a layout."},
     {"rewrite", rewrite, METH_VARARGS, "Rewrite whole records, or collect the hashes of masked names."},
-    {"whole", whole, METH_O, "Bytes that are whole records."},
+    {"whole", whole, METH_VARARGS, "Bytes that are whole records."},
     {NULL, NULL, 0, NULL},
 };
 
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_reads", "BAM records, compiled.", -1, methods, NULL, NULL, NULL, NULL};
 
-PyMODINIT_FUNC PyInit__reads(void) { return PyModule_Create(&module); }
+PyMODINIT_FUNC PyInit__reads(void) {
+    fill_letters();
+    return PyModule_Create(&module);
+}

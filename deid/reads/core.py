@@ -13,21 +13,21 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import chain
 from typing import BinaryIO, Literal
 
 from deid import bgzf
-from deid.reads.engine import framer, rewriter
+from deid.reads.blocks import texts_of, write_texts
+from deid.reads.engine import chunks_of, rewriter
 from deid.reads.errors import FAULT, RECORD_ERRORS, ReadsError
 from deid.reads.header import SourceHeader, header_text, new_groups, take_header, write_header
-from deid.reads.layout import REASONS, Layout, Rewritten, default_group
+from deid.reads.layout import REASONS, Chunk, Layout, Rewritten, default_group
 from deid.reads.plan import ReadsPlan, quality_table
 from deid.reads.reference import Reference
 from deid.reads.substitute import resorted, substitute
 from deid.variants.errors import VariantError
 from deid.variants.header import check_names
 from deid.variants.regions import parse_regions
-from deid.variants.stream import Workers, Written, write_text
+from deid.variants.stream import Workers, Written
 
 KEY = 16
 
@@ -132,7 +132,7 @@ def _opened(
     key: bytes,
     options: ReadsOptions,
     workers: Workers,
-) -> tuple[Layout, bytes, Iterator[bytes]]:
+) -> tuple[Layout, bytes, Iterator[Chunk]]:
     """Layout, our header and the chunks of whole records."""
     pieces = _pieces(source, options, workers)
     header, rest, taken = _header(pieces)
@@ -151,14 +151,14 @@ def _opened(
         contigs = options.reference.with_sums(contigs)
         header = replace(header, contigs=contigs)
     text = header_text(header, groups, is_sorted=header.sorted)
-    return layout, write_header(text, contigs), _chunks(rest, pieces, taken, framer(options.compiled))
+    return layout, write_header(text, contigs), chunks_of(rest, pieces, taken, options.compiled)
 
 
 def _pieces(source: BinaryIO, options: ReadsOptions, workers: Workers) -> Iterator[bytes]:
     incoming = bgzf.Incoming(source)
     start = incoming.peek(18)
     if bgzf.is_bgzf(start):
-        return workers.over(bgzf.inflate_blocks, bgzf.block_groups(incoming))
+        return texts_of(incoming, workers, options.compiled)
     if start[:4] != b"CRAM":
         raise ReadsError("not_bam", "the file is neither BAM nor CRAM")
     if options.reference is None:
@@ -199,24 +199,7 @@ def _layout(plan: ReadsPlan, header: SourceHeader, codes: Iterable[bytes], key: 
     )
 
 
-def _chunks(
-    rest: bytes, pieces: Iterable[bytes], offset: int, whole: Callable[[bytes], tuple[int, int]]
-) -> Iterator[bytes]:
-    """Whole records; ``offset`` counts decompressed bytes for the error's sake."""
-    for piece in chain((b"",), pieces):
-        rest += piece
-        end, bad = whole(rest)
-        if bad:
-            raise ReadsError("bad_length", f"a record of absurd length begins at decompressed byte {offset + end}")
-        if end:
-            yield rest[:end]
-        rest = rest[end:]
-        offset += end
-    if rest:
-        raise ReadsError("truncated", f"the file ends inside the record at decompressed byte {offset}")
-
-
-def _hidden(layout: Layout, chunks: Iterable[bytes], workers: Workers, options: ReadsOptions) -> list[int]:
+def _hidden(layout: Layout, chunks: Iterable[Chunk], workers: Workers, options: ReadsOptions) -> list[int]:
     """The first hash word of every name that touches the mask."""
     words = array("Q")
     tally = _Tally()
@@ -226,7 +209,7 @@ def _hidden(layout: Layout, chunks: Iterable[bytes], workers: Workers, options: 
     return words.tolist()
 
 
-def _rewriter(layout: Layout, options: ReadsOptions) -> Callable[[bytes], Rewritten]:
+def _rewriter(layout: Layout, options: ReadsOptions) -> Callable[[Chunk], Rewritten]:
     if layout.plan.substituted and options.reference is not None:
         return partial(substitute, layout, options.reference)
     return rewriter(layout, compiled=options.compiled)
@@ -262,7 +245,7 @@ def _add(tally: _Tally, one: Rewritten, layout: Layout) -> None:
 
 def _write(texts: Iterator[bytes], written: Written, workers: Workers, options: ReadsOptions) -> None:
     if options.form == "bam" or options.reference is None:
-        write_text(texts, written, workers, options.level)
+        write_texts(texts, written, workers, options.level, options.compiled)
         return
     from deid.reads.cram import bam_to_cram
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from deid.reads.header import SourceHeader
 from deid.reads.plan import ReadsPlan
@@ -44,6 +45,20 @@ class Layout:
     def hiding(self, words: Sequence[int]) -> Layout:
         """The same layout with these names hidden."""
         return replace(self, hidden=tuple(sorted(set(words))))
+
+
+class Chunk(NamedTuple):
+    """Whole records: those in ``head`` (one that lay across two pieces of text), then those of ``text[start:end]``."""
+
+    head: bytes
+    text: bytes
+    start: int
+    end: int
+
+    @property
+    def records(self) -> bytes:
+        """The records in one piece."""
+        return self.head + self.text[self.start : self.end]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

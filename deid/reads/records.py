@@ -17,7 +17,7 @@ from deid.reads.plan import ABSENT, BAD
 from deid.variants.regions import Regions
 
 FIXED = struct.Struct("<iiBBHHHiiii")
-MAX_RECORD = 1 << 25
+LEAST_RECORD, MAX_RECORD = 32, 1 << 25
 MAX_TAGS = 64
 LAST = (1 << 31) - 1
 QUERY, REFERENCE, CLIPS = frozenset({0, 1, 4, 7, 8}), frozenset({0, 2, 3, 7, 8}), frozenset({4, 5})
@@ -57,12 +57,12 @@ class Record:
         return self.fixed[6]
 
 
-def whole(text: bytes | bytearray) -> tuple[int, int]:
-    """How many bytes are whole records, and 1 where the next length is absurd."""
-    at = 0
+def whole(text: bytes, start: int = 0) -> tuple[int, int]:
+    """Where the whole records from ``start`` on end, and 1 where the next length is absurd."""
+    at = start
     while len(text) - at >= 4:
         size = int.from_bytes(text[at : at + 4], "little")
-        if not 32 <= size <= MAX_RECORD:
+        if not LEAST_RECORD <= size <= MAX_RECORD:
             return at, 1
         if size > len(text) - at - 4:
             break
@@ -75,7 +75,7 @@ def split(chunk: bytes) -> Iterator[bytes]:
     at = 0
     while len(chunk) - at >= 4:
         size = int.from_bytes(chunk[at : at + 4], "little")
-        if not 32 <= size <= MAX_RECORD or size > len(chunk) - at - 4:
+        if not LEAST_RECORD <= size <= MAX_RECORD or size > len(chunk) - at - 4:
             raise Fault("bad_length")
         yield chunk[at + 4 : at + 4 + size]
         at += 4 + size
