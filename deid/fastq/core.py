@@ -10,16 +10,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import chain
 from typing import BinaryIO
 
 from deid import bgzf, native
 from deid.fastq import records
 from deid.fastq.errors import RECORD_ERRORS, FastqError
 from deid.fastq.records import BASES, Rewritten, quality_line_table
+from deid.reads.blocks import texts_of, write_texts
+from deid.reads.layout import Chunk
 from deid.reads.plan import QUALITIES
-from deid.variants.stream import Workers, Written, write_text
+from deid.variants.stream import Workers, Written
 
 MAX_RECORD = 1 << 26
 
@@ -77,8 +77,10 @@ def core_view(
         raise FastqError("bad_argument", "the key has 16 bytes, level is 1 to 12 and threads at least 1")
     workers, written, tally = Workers(options.threads), Written(sink), _Tally()
     try:
-        done = workers.over(_rewriter(plan, key, options.compiled), _chunks(_pieces(source, workers)))
-        write_text(_texts(done, tally), written, workers, options.level)
+        done = workers.over(
+            _rewriter(plan, key, options.compiled), chunks_of(pieces_of(source, workers, options.compiled))
+        )
+        write_texts(_texts(done, tally), written, workers, options.level, options.compiled)
     except bgzf.ContainerError as error:
         raise FastqError(error.code, str(error)) from error
     finally:
@@ -112,25 +114,26 @@ class _Tally:
         self.names = hashlib.blake2b(digest_size=32)
 
 
-def _rewriter(plan: FastqPlan, key: bytes, compiled: bool | None) -> Callable[[bytes], Rewritten]:
+def _rewriter(plan: FastqPlan, key: bytes, compiled: bool | None) -> Callable[[Chunk], Rewritten]:
     quality = quality_line_table(plan.quality)
     if compiled and not native.has_fastq:
         raise FastqError("no_kernel", "the compiled kernel was asked for and is not installed")
     if not (native.has_fastq if compiled is None else compiled):
-        return partial(records.rewrite, key, quality)
+        return lambda chunk: records.rewrite(key, quality, chunk.records)
 
-    def rewrite(chunk: bytes) -> Rewritten:
-        text, names, count, fault = native._fastq.rewrite(key, BASES, quality, chunk)
+    def rewrite(chunk: Chunk) -> Rewritten:
+        text, names, count, fault = native._fastq.rewrite(key, BASES, quality, *chunk)
         return Rewritten(text=text, names=names, records=count, fault=fault)
 
     return rewrite
 
 
-def _pieces(source: BinaryIO, workers: Workers) -> Iterator[bytes]:
+def pieces_of(source: BinaryIO, workers: Workers, compiled: bool | None = None) -> Iterator[bytes]:
+    """The text of a gzip, bgzip or plain file in pieces. Raises ``FastqError`` (``not_fastq``), ``ContainerError``."""
     incoming = bgzf.Incoming(source)
     start = incoming.peek(18)
     if bgzf.is_bgzf(start):
-        return workers.over(bgzf.inflate_blocks, bgzf.block_groups(incoming))
+        return texts_of(incoming, workers, compiled)
     if bgzf.is_gzip(start):
         return bgzf.gzip_groups(incoming)
     if start and start[:1] != b"@":
@@ -138,22 +141,41 @@ def _pieces(source: BinaryIO, workers: Workers) -> Iterator[bytes]:
     return bgzf.plain_groups(incoming)
 
 
-def _chunks(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Whole records: lines by fours."""
-    rest = b""
-    for piece in chain(pieces, (b"",)):
-        rest += piece
-        spare = rest.count(b"\n") % 4
-        end = rest.rfind(b"\n") + 1
-        for _ in range(spare):
-            end = rest.rfind(b"\n", 0, end - 1) + 1
-        if end:
-            yield rest[:end]
-        rest = rest[end:]
-        if len(rest) > MAX_RECORD:
+def chunks_of(pieces: Iterable[bytes]) -> Iterator[Chunk]:
+    """Whole records: lines by fours. A last line without its end is given one."""
+    head, lines = b"", 0
+    for piece in pieces:
+        start = _line_end(piece, (4 - lines) % 4) if head else 0
+        if head and not start:
+            head += piece
+            lines += piece.count(b"\n")
+        else:
+            head += piece[:start]
+            end = _last_record_end(piece, start)
+            yield Chunk(head, piece, start, end)
+            head = piece[end:]
+            lines = head.count(b"\n")
+        if len(head) > MAX_RECORD:
             raise FastqError("record_too_long", f"a record has more than {MAX_RECORD} bytes")
-    if rest:
-        yield rest if rest.endswith(b"\n") else rest + b"\n"
+    if head:
+        yield Chunk(head if head.endswith(b"\n") else head + b"\n", b"", 0, 0)
+
+
+def _line_end(text: bytes, count: int) -> int:
+    """Where the ``count``-th line of the text ends; 0 where it has fewer."""
+    end = 0
+    for _ in range(count):
+        end = text.find(b"\n", end) + 1
+        if not end:
+            return 0
+    return end
+
+
+def _last_record_end(text: bytes, start: int) -> int:
+    end = text.rfind(b"\n", start) + 1 or start
+    for _ in range(text.count(b"\n", start) % 4):
+        end = text.rfind(b"\n", start, end - 1) + 1 or start
+    return end
 
 
 def _texts(done: Iterable[Rewritten], tally: _Tally) -> Iterator[bytes]:

@@ -15,9 +15,9 @@ from deid import bgzf, native
 from deid.bgzf import BLOCK, EOF_BLOCK, READ, ContainerError
 from deid.variants.stream import Workers, Written
 
-GROUP = 1 << 20
+GROUP = 1 << 18
 """Bytes of text per group (about): what is inflated still lies in the cache where it is rewritten."""
-PER_GROUP = 16
+PER_GROUP = 8
 
 
 def is_compiled(compiled: bool | None) -> bool:

@@ -31,13 +31,15 @@ with open(task["source"], "rb") as source, open(task["ours"], "wb") as sink:
 """
 ALONE = """
 import json, sys
-from deid import bgzf
 from deid.fastq import core
-from deid.variants.stream import Workers, Written, write_text
+from deid.reads.blocks import write_texts
+from deid.variants.stream import Workers, Written
 task = json.load(open(sys.argv[1]))
 with open(task["plain"], "rb") as source, open(task["peer"], "wb") as sink:
     workers = Workers(task["threads"])
-    write_text(core._chunks(core._pieces(source, workers)), Written(sink), workers, task["level"])
+    chunks = core.chunks_of(core.pieces_of(source, workers))
+    texts = (part for head, text, start, end in chunks for part in (head, memoryview(text)[start:end]))
+    write_texts(texts, Written(sink), workers, task["level"])
 """
 
 
