@@ -88,8 +88,12 @@ static int read_fixed(const Layout *plan, Record *r) {
     if (need > r->size) return BAD_LENGTH;
     const uint8_t *name = p + 32;
     if (r->l_name < 2 || name[r->l_name - 1]) return BAD_NAME;
-    for (int64_t i = 0; i < r->l_name - 1; i++)
-        if (name[i] < '!' || name[i] > '~') return BAD_NAME;
+    uint8_t least = 255, most = 0; /* no branch inside, so that many letters are looked at at once */
+    for (int64_t i = 0; i < r->l_name - 1; i++) {
+        least = name[i] < least ? name[i] : least;
+        most = name[i] > most ? name[i] : most;
+    }
+    if (least < '!' || most > '~') return BAD_NAME;
     if (r->contig < -1 || r->contig >= plan->contigs || r->mate_contig < -1 || r->mate_contig >= plan->contigs)
         return BAD_CONTIG;
     if (r->position < -1 || r->mate_position < -1) return BAD_POSITION;
@@ -101,24 +105,23 @@ static int read_fixed(const Layout *plan, Record *r) {
     return read_cigar(r);
 }
 
+static const uint8_t size_of[256] = {['A'] = 1, ['c'] = 1, ['C'] = 1, ['s'] = 2, ['S'] = 2, ['i'] = 4, ['I'] = 4, ['f'] = 4};
+
 /* Bytes of the tag at p with its name and type; 0 where it does not fit. */
-static int64_t tag_size(const uint8_t *p, const uint8_t *end) {
-    static const char types[] = "AcCsSiIf";
-    static const uint8_t sizes[] = {1, 1, 1, 2, 2, 4, 4, 4};
-    if (end - p < 4) return 0;
-    int64_t left = end - p;
+static inline int64_t tag_size(const uint8_t *p, const uint8_t *end) {
+    int64_t left = end - p, size;
+    if (left < 4) return 0;
     if (p[2] == 'Z' || p[2] == 'H') {
         const uint8_t *stop = memchr(p + 3, 0, (size_t)(left - 3));
         return stop ? stop - p + 1 : 0;
     }
     if (p[2] == 'B') {
-        const char *type = left >= 8 && p[3] != 'A' && p[3] ? strchr(types, p[3]) : NULL;
-        int64_t size = type ? 8 + (int64_t)u32(p + 4) * sizes[type - types] : 0;
-        return type && size <= left ? size : 0;
+        int64_t each = left >= 8 && p[3] != 'A' ? size_of[p[3]] : 0;
+        size = each ? 8 + (int64_t)u32(p + 4) * each : 0;
+    } else {
+        size = size_of[p[2]] ? 3 + size_of[p[2]] : 0;
     }
-    const char *type = p[2] ? strchr(types, p[2]) : NULL;
-    int64_t size = type ? 3 + sizes[type - types] : 0;
-    return type && size <= left ? size : 0;
+    return size <= left ? size : 0;
 }
 
 static inline uint32_t tag_number(const uint8_t *p) { return (uint32_t)p[0] | (uint32_t)p[1] << 8; }
@@ -294,7 +297,7 @@ static int64_t order_of(const Record *r) { /* unplaced reads stand last */
 static int one(Out *out, const Layout *plan, Record *r, Done *done, int collect) {
     uint64_t hash[2];
     int fault = read_fixed(plan, r);
-    if (!fault) fault = read_tags(plan, r);
+    if (!fault && !collect) fault = read_tags(plan, r); /* where names are collected no tag matters */
     if (fault) return fault;
     int64_t order = order_of(r);
     if (plan->sorted && done->records && order < done->last) return UNSORTED;
@@ -335,7 +338,7 @@ static size_t room_for(const Layout *plan, const uint8_t *p, const uint8_t *end,
 static void over(Out *out, const Layout *plan, const uint8_t *p, const uint8_t *end, Done *done, int collect) {
     Record r;
     while (end - p >= 4) {
-        memset(&r, 0, sizeof r);
+        r.span_start = r.span_end = r.reach_start = r.reach_end = 0;
         r.size = u32(p);
         r.p = p + 4;
         if (r.size < 32 || r.size > MAX_RECORD || r.size > end - r.p) {

@@ -88,7 +88,7 @@ def rewrite(layout: Layout, chunk: bytes, collect: bool = False) -> Rewritten:
     records = first = last = fault = 0
     try:
         for body in split(chunk):
-            record = parse(layout, body)
+            record = parse(layout, body, tagged=not collect)
             order = order_of(record)
             if layout.sorted and records and order < last:
                 raise Fault("unsorted")
@@ -117,8 +117,8 @@ def order_of(record: Record) -> int:
     return contig << 32 | record.fixed[1] + 1
 
 
-def parse(layout: Layout, body: bytes) -> Record:
-    """Take a record apart with every length proven. Raises ``Fault``."""
+def parse(layout: Layout, body: bytes, tagged: bool = True) -> Record:
+    """Take a record apart with every length proven, its tags if ``tagged``. Raises ``Fault``."""
     fixed = FIXED.unpack_from(body)
     contig, position, long, _, _, operations, _, length, mate_contig, mate_position, _ = fixed
     if length < 0 or long < 1:
@@ -143,7 +143,7 @@ def parse(layout: Layout, body: bytes) -> Record:
         cigar=cigar,
         sequence=body[sequence_at:quality_at],
         quality=body[quality_at : quality_at + length],
-        tags=list(_tags(body, quality_at + length)),
+        tags=list(_tags(body, quality_at + length)) if tagged else [],
         span=span,
         reach=reach,
         long_cigar=long_cigar,
