@@ -15,6 +15,7 @@ from typing import BinaryIO
 import pysam
 
 from deid import bgzf
+from deid.reads.cram_check import check_cram
 from deid.reads.cram_start import cleaned_start
 from deid.reads.errors import ReadsError
 from deid.reads.header import Contig, take_header, write_header
@@ -32,11 +33,14 @@ START = 1 << 20
 def cram_to_bam(source: BinaryIO, reference: Reference) -> Iterator[bytes]:
     """Decompressed BAM of a CRAM: its header, then whole records.
 
-    Raises ``ReadsError``: ``reference_missing`` before a read is decoded, ``bad_cram`` with the record.
+    Raises ``ReadsError``: what ``check_cram`` finds and ``reference_missing`` before a read is decoded, ``bad_cram``
+    with the record.
     """
     pysam.set_verbosity(0)
     count = 0
     with _with_descriptor(source) as file:
+        check_cram(file)
+        os.lseek(file.fileno(), 0, os.SEEK_SET)  # htslib reads the descriptor, whatever Python has buffered
         try:
             with pysam.AlignmentFile(file, "rc", reference_filename=str(reference.path), check_sq=False) as reads:
                 contigs = [
