@@ -37,13 +37,19 @@ def core(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
         people = spec["participants"]
         seeds = {code: bytes.fromhex(seed) for code, seed in spec.get("seeds", {}).items()}
         return core_table(recipe, source, sink, participants=people, shifts=spec.get("shifts"), seeds=seeds).report
-    from deid.sequencing import core_of
+    from deid.sequencing import core_of, pair_of
 
+    if "mate" in inputs:
+        return pair_of(recipe, spec, (source, inputs["mate"]), (sink, outputs["mate"]))
     return core_of(recipe, spec, source, sink)
 
 
 def copy(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
-    """Core view to one project's copy. spec: kind, names (internal code -> pseudonym)."""
+    """Core view to one project's copy. spec: kind, names (internal code -> pseudonym); reads and FASTQ also key."""
+    if spec["kind"] in ("reads", "fastq"):
+        from deid.sequencing import copy_of
+
+        return copy_of(spec, inputs["core"], outputs["copy"])
     names = spec["names"]
     if spec["kind"] == "table":
         from deid.tables.copying import copy_table

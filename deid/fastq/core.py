@@ -16,7 +16,7 @@ from deid import bgzf, native
 from deid.fastq import records
 from deid.fastq.errors import RECORD_ERRORS, FastqError
 from deid.fastq.records import BASES, Rewritten, quality_line_table
-from deid.reads.blocks import texts_of, write_texts
+from deid.reads.blocks import blocks_of, texts_of
 from deid.reads.layout import Chunk
 from deid.reads.plan import QUALITIES
 from deid.variants.stream import Workers, Written
@@ -73,45 +73,68 @@ def core_view(
 
     Raises ``FastqError`` with the line or the byte; the owner throws away what the sink has received.
     """
-    if len(key) != 16 or not 1 <= options.level <= 12 or options.threads < 1:
-        raise FastqError("bad_argument", "the key has 16 bytes, level is 1 to 12 and threads at least 1")
-    workers, written, tally = Workers(options.threads), Written(sink), _Tally()
+    writing = Writing(plan, source, sink, key=key, options=options)
     try:
-        done = workers.over(
-            _rewriter(plan, key, options.compiled), chunks_of(pieces_of(source, workers, options.compiled))
-        )
-        write_texts(_texts(done, tally), written, workers, options.level, options.compiled)
-    except bgzf.ContainerError as error:
-        raise FastqError(error.code, str(error)) from error
+        while writing.step():
+            writing.words.clear()  # nobody compares them here
     finally:
-        workers.close()
-    return FastqCounts(
-        records=tally.records, digest=written.digest(), bytes=written.size, names=tally.names.hexdigest()
-    )
+        writing.close()
+    return writing.counts()
 
 
-def core_pair(
-    plan: FastqPlan,
-    sources: tuple[BinaryIO, BinaryIO],
-    sinks: tuple[BinaryIO, BinaryIO],
-    *,
-    key: bytes,
-    options: FastqOptions = STANDARD,
-) -> tuple[FastqCounts, FastqCounts]:
-    """Both files of a pair; raises ``FastqError`` (``pairs_differ``) unless their names are the same in order."""
-    first = core_view(plan, sources[0], sinks[0], key=key, options=options)
-    second = core_view(plan, sources[1], sinks[1], key=key, options=options)
-    if (first.names, first.records) != (second.names, second.records):
-        raise FastqError("pairs_differ", "the two files do not hold the same reads in the same order")
-    return first, second
+def copy_view(core: BinaryIO, sink: BinaryIO, *, key: bytes, options: FastqOptions = STANDARD) -> FastqCounts:
+    """Write ``core`` with every name hashed once more under this recipient's ``key``; nothing else is changed.
+
+    Two recipients share no read name; the two files of a pair stay one where both are copied under one key.
+    """
+    return core_view(FastqPlan(quality="keep"), core, sink, key=key, options=options)
 
 
-class _Tally:
-    """What has been written so far."""
+class Writing:
+    """One file on its way, step by step, so that two can be compared while they are written."""
 
-    def __init__(self) -> None:
-        self.records = 0
-        self.names = hashlib.blake2b(digest_size=32)
+    def __init__(self, plan: FastqPlan, source: BinaryIO, sink: BinaryIO, *, key: bytes, options: FastqOptions) -> None:
+        if len(key) != 16 or not 1 <= options.level <= 12 or options.threads < 1:
+            raise FastqError("bad_argument", "the key has 16 bytes, level is 1 to 12 and threads at least 1")
+        self.records, self.words = 0, bytearray()
+        self._names = hashlib.blake2b(digest_size=32)
+        self._written, self._workers = Written(sink), Workers(options.threads)
+        rewrite = _rewriter(plan, key, options.compiled)
+        chunks = chunks_of(pieces_of(source, self._workers, options.compiled))
+        texts = self._texts(self._workers.over(rewrite, chunks))
+        self._blocks = blocks_of(texts, self._workers, options.level, options.compiled)
+
+    def step(self) -> bool:
+        """Write some blocks; false when all is written. ``words`` grows by the first hash word of each new name."""
+        try:
+            blocks = next(self._blocks, b"")
+        except bgzf.ContainerError as error:
+            raise FastqError(error.code, str(error)) from error
+        self._written.write(blocks)
+        return bool(blocks)
+
+    def close(self) -> None:
+        """Wait for what runs."""
+        self._workers.close()
+
+    def counts(self) -> FastqCounts:
+        """What was written."""
+        return FastqCounts(
+            records=self.records,
+            digest=self._written.digest(),
+            bytes=self._written.size,
+            names=self._names.hexdigest(),
+        )
+
+    def _texts(self, done: Iterable[Rewritten]) -> Iterator[bytes]:
+        for one in done:
+            self.records += one.records
+            self._names.update(one.names)
+            self.words += one.names
+            if one.fault:
+                code, sentence = RECORD_ERRORS[one.fault]
+                raise FastqError(code, sentence, line=4 * self.records + 1)
+            yield one.text
 
 
 def _rewriter(plan: FastqPlan, key: bytes, compiled: bool | None) -> Callable[[Chunk], Rewritten]:
@@ -176,13 +199,3 @@ def _last_record_end(text: bytes, start: int) -> int:
     for _ in range(text.count(b"\n", start) % 4):
         end = text.rfind(b"\n", start, end - 1) + 1 or start
     return end
-
-
-def _texts(done: Iterable[Rewritten], tally: _Tally) -> Iterator[bytes]:
-    for one in done:
-        tally.records += one.records
-        tally.names.update(one.names)
-        if one.fault:
-            code, sentence = RECORD_ERRORS[one.fault]
-            raise FastqError(code, sentence, line=4 * tally.records + 1)
-        yield one.text

@@ -36,10 +36,15 @@ def write_texts(
     texts: Iterable[bytes], written: Written, workers: Workers, level: int, compiled: bool | None = None
 ) -> None:
     """Compress into BGZF at libdeflate ``level`` (1 to 12) and write, end-of-file block last."""
-    deflate = native._blocks.deflate if is_compiled(compiled) else bgzf.deflate_blocks
-    for blocks in workers.over(partial(_deflated, deflate, level), _cut(texts)):
+    for blocks in blocks_of(texts, workers, level, compiled):
         written.write(blocks)
-    written.write(EOF_BLOCK)
+
+
+def blocks_of(texts: Iterable[bytes], workers: Workers, level: int, compiled: bool | None = None) -> Iterator[bytes]:
+    """BGZF at libdeflate ``level`` in pieces of some blocks, the end-of-file block last."""
+    deflate = native._blocks.deflate if is_compiled(compiled) else bgzf.deflate_blocks
+    yield from workers.over(partial(_deflated, deflate, level), _cut(texts))
+    yield EOF_BLOCK
 
 
 def _deflated(deflate, level: int, group: list[bytes | memoryview]) -> bytes:  # type: ignore[no-untyped-def]
