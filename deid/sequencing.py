@@ -117,8 +117,8 @@ def _frequencies(recipe: Recipe, spec: Mapping[str, Any], source: BinaryIO, sink
 def copy_of(spec: Mapping[str, Any], core: BinaryIO, sink: BinaryIO) -> dict[str, Any]:
     """One recipient's copy of a core view of reads or FASTQ: counts with the digest of the bytes written.
 
-    spec: kind, ``key`` (32 hexadecimal digits, this recipient's and no other's), ``options`` as for ``core_of``, and for
-    reads ``names`` (internal code -> pseudonym).
+    spec: kind, ``key`` (32 hexadecimal digits, this recipient's and no other's), ``options`` as for ``core_of``, and
+    for reads ``names`` (internal code -> pseudonym).
     """
     asked = spec.get("options", {})
     if spec["kind"] == "fastq":
