@@ -8,6 +8,7 @@ CRAM 3 is defined in the CRAM specification. Not here: what becomes of a record.
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import BinaryIO
@@ -53,7 +54,7 @@ def cram_to_bam(source: BinaryIO, reference: Reference) -> Iterator[bytes]:
                 while batch := list(islice(flow, BATCH)):
                     yield b"".join(map(to_bam, batch))
                     count += len(batch)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, KeyError, struct.error) as error:
             raise ReadsError("bad_cram", f"the CRAM cannot be read after record {count}") from error
 
 
