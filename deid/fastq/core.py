@@ -166,7 +166,7 @@ def pieces_of(source: BinaryIO, workers: Workers, compiled: bool | None = None) 
 
 def chunks_of(pieces: Iterable[bytes]) -> Iterator[Chunk]:
     """Whole records: lines by fours. A last line without its end is given one."""
-    head, lines = b"", 0
+    head, lines = bytearray(), 0
     for piece in pieces:
         start = _line_end(piece, (4 - lines) % 4) if head else 0
         if head and not start:
@@ -175,13 +175,13 @@ def chunks_of(pieces: Iterable[bytes]) -> Iterator[Chunk]:
         else:
             head += piece[:start]
             end = _last_record_end(piece, start)
-            yield Chunk(head, piece, start, end)
-            head = piece[end:]
+            yield Chunk(bytes(head), piece, start, end)
+            head = bytearray(memoryview(piece)[end:])
             lines = head.count(b"\n")
         if len(head) > MAX_RECORD:
             raise FastqError("record_too_long", f"a record has more than {MAX_RECORD} bytes")
     if head:
-        yield Chunk(head if head.endswith(b"\n") else head + b"\n", b"", 0, 0)
+        yield Chunk(bytes(head if head.endswith(b"\n") else head + b"\n"), b"", 0, 0)
 
 
 def _line_end(text: bytes, count: int) -> int:

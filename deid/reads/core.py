@@ -13,6 +13,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 from typing import BinaryIO, Literal
 
 from deid import bgzf
@@ -170,12 +171,16 @@ def _pieces(source: BinaryIO, options: ReadsOptions, workers: Workers) -> Iterat
 
 
 def _header(pieces: Iterator[bytes]) -> tuple[SourceHeader, bytes, int]:
-    text = b""
-    for piece in pieces:
-        text += piece
-        found = take_header(text)
+    text, tried = bytearray(), 0
+    for piece in chain(pieces, (None,)):
+        text += piece or b""
+        # Looked at anew only when it has doubled, or a long header would be read as many times as it has pieces.
+        if piece is not None and len(text) < 2 * tried:
+            continue
+        tried = len(text)
+        found = take_header(bytes(text))
         if found is not None:
-            return found[0], text[found[1] :], found[1]
+            return found[0], bytes(memoryview(text)[found[1] :]), found[1]
     raise ReadsError("truncated", "the file ends inside its header")
 
 

@@ -42,7 +42,7 @@ def chunks_of(rest: bytes, pieces: Iterable[bytes], offset: int, compiled: bool 
     Raises ``ReadsError``: ``bad_length``, ``truncated``.
     """
     whole = native._reads.whole if is_compiled(compiled) else records.whole
-    head = b""
+    head = bytearray()
     for piece in chain((rest,), pieces):
         start = _missing(head, piece, offset) if head else 0
         head += piece[:start]
@@ -52,14 +52,14 @@ def chunks_of(rest: bytes, pieces: Iterable[bytes], offset: int, compiled: bool 
         if bad:
             raise _absurd(offset + len(head) + end - start)
         if head or end > start:
-            yield Chunk(head, piece, start, end)
+            yield Chunk(bytes(head), piece, start, end)
         offset += len(head) + end - start
-        head = piece[end:]
+        head = bytearray(memoryview(piece)[end:])
     if head:
         raise ReadsError("truncated", f"the file ends inside the record at decompressed byte {offset}")
 
 
-def _missing(head: bytes, piece: bytes, offset: int) -> int:
+def _missing(head: bytearray, piece: bytes, offset: int) -> int:
     """How many bytes of ``piece`` belong to the record that begins in ``head``."""
     start = head[:4] + piece[: max(0, 4 - len(head))]
     if len(start) < 4:

@@ -57,7 +57,7 @@ class Record:
         return self.fixed[6]
 
 
-def whole(text: bytes, start: int = 0) -> tuple[int, int]:
+def whole(text: bytes | bytearray, start: int = 0) -> tuple[int, int]:
     """Where the whole records from ``start`` on end, and 1 where the next length is absurd."""
     at = start
     while len(text) - at >= 4:
