@@ -27,13 +27,18 @@ def rewriter(layout: Layout, *, compiled: bool | None = None, collect: bool = Fa
     """What turns whole source records into ours, or (``collect``) into the hash words of names that touch the mask."""
     if not is_compiled(compiled):
         return lambda chunk: records.rewrite(layout, chunk.records, collect)
-    prepared = native._reads.prepare(_packed(layout))
+    ready = prepared(layout)
 
     def rewrite(chunk: Chunk) -> Rewritten:
-        data, read, written, removed, fault, first, last = native._reads.rewrite(prepared, *chunk, collect)
+        data, read, written, removed, fault, first, last = native._reads.rewrite(ready, *chunk, collect)
         return Rewritten(data=data, records=read, written=written, removed=removed, fault=fault, first=first, last=last)
 
     return rewrite
+
+
+def prepared(layout: Layout) -> object:
+    """The layout as the kernel keeps it."""
+    return native._reads.prepare(_packed(layout))
 
 
 def chunks_of(rest: bytes, pieces: Iterable[bytes], offset: int, compiled: bool | None) -> Iterator[Chunk]:
