@@ -77,6 +77,10 @@ def assess(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
 
         declared = [frozenset(pair) for pair in spec.get("declared_kin", ())]
         return {"genomic": assess_variants(inputs["core"], declared=declared), "linkable": True}
+    if recipe.kind in ("reads", "fastq"):
+        from deid.sequencing import assess_of
+
+        return assess_of(recipe, spec, inputs["core"])
     if recipe.kind != "table":
         raise _unknown(recipe.kind)
     from deid.joint import partition_of

@@ -134,6 +134,25 @@ def copy_of(spec: Mapping[str, Any], core: BinaryIO, sink: BinaryIO) -> dict[str
     return asdict(copy_view(core, sink, names=spec["names"], key=_key(spec), options=_reads_options(asked)))
 
 
+def assess_of(recipe: Recipe, spec: Mapping[str, Any], core: BinaryIO) -> dict[str, Any]:
+    """What a core view of reads or FASTQ holds, by its own bytes; ``options.reference`` as for ``core_of``.
+
+    Raises ``not_substituted`` where the registered tier asks for substituted reads and these are none, or cannot be
+    shown to be: without the reference their bases are not known to be the reference's.
+    """
+    if recipe.kind == "fastq":
+        from deid.fastq import assess_view as assess_fastq
+
+        return {"fastq": asdict(assess_fastq(core)), "linkable": True}
+    from deid.reads import assess_view
+
+    options = _reads_options(spec.get("options", {}))
+    found = assess_view(core, reference=options.reference, threads=options.threads)
+    if recipe.tier == "registered" and not (found.is_substituted and found.bases_are_reference):
+        raise DeidError("reads of the registered tier are not shown to be the reference's", code="not_substituted")
+    return {"reads": {name: value for name, value in asdict(found).items() if value is not None}, "linkable": True}
+
+
 def _reads_options(asked: Mapping[str, Any]) -> ReadsOptions:
     from deid.reads import ReadsOptions, Reference
 
