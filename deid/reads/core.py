@@ -13,14 +13,13 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import chain
 from typing import BinaryIO, Literal
 
 from deid import bgzf
 from deid.reads.blocks import texts_of, write_texts
 from deid.reads.engine import chunks_of, rewriter
 from deid.reads.errors import FAULT, RECORD_ERRORS, ReadsError
-from deid.reads.header import SourceHeader, header_text, new_groups, take_header, write_header
+from deid.reads.header import SourceHeader, header_text, new_groups, read_header, write_header
 from deid.reads.layout import REASONS, Chunk, Layout, Rewritten, default_group
 from deid.reads.plan import ReadsPlan, quality_table
 from deid.reads.reference import Reference
@@ -136,7 +135,7 @@ def _opened(
 ) -> tuple[Layout, bytes, Iterator[Chunk]]:
     """Layout, our header and the chunks of whole records."""
     pieces = _pieces(source, options, workers)
-    header, rest, taken = _header(pieces)
+    header, data, taken = read_header(pieces)
     codes = new_groups(header, participants)
     if set(participants) - {group.sample for group in header.groups}:
         raise ReadsError("participant_missing", "a participant listed has no read group in the file")
@@ -152,7 +151,7 @@ def _opened(
         contigs = options.reference.with_sums(contigs)
         header = replace(header, contigs=contigs)
     text = header_text(header, groups, is_sorted=header.sorted)
-    return layout, write_header(text, contigs), chunks_of(rest, pieces, taken, options.compiled)
+    return layout, write_header(text, contigs), chunks_of(data[taken:], pieces, taken, options.compiled)
 
 
 def _pieces(source: BinaryIO, options: ReadsOptions, workers: Workers) -> Iterator[bytes]:
@@ -168,20 +167,6 @@ def _pieces(source: BinaryIO, options: ReadsOptions, workers: Workers) -> Iterat
 
     source.seek(0)
     return cram_to_bam(source, options.reference)
-
-
-def _header(pieces: Iterator[bytes]) -> tuple[SourceHeader, bytes, int]:
-    text, tried = bytearray(), 0
-    for piece in chain(pieces, (None,)):
-        text += piece or b""
-        # Looked at anew only when it has doubled, or a long header would be read as many times as it has pieces.
-        if piece is not None and len(text) < 2 * tried:
-            continue
-        tried = len(text)
-        found = take_header(bytes(text))
-        if found is not None:
-            return found[0], bytes(memoryview(text)[found[1] :]), found[1]
-    raise ReadsError("truncated", "the file ends inside its header")
 
 
 def _layout(plan: ReadsPlan, header: SourceHeader, codes: Iterable[bytes], key: bytes, options: ReadsOptions) -> Layout:

@@ -16,7 +16,7 @@ from deid import bgzf, native
 from deid.reads.blocks import texts_of
 from deid.reads.engine import chunks_of, is_compiled, prepared
 from deid.reads.errors import FAULT, RECORD_ERRORS, ReadsError
-from deid.reads.header import SourceHeader, header_text, take_header
+from deid.reads.header import SourceHeader, header_text, read_header
 from deid.reads.layout import Chunk, Layout
 from deid.reads.names import LENGTH, LETTERS
 from deid.reads.plan import TAGS, ReadsPlan, quality_table
@@ -148,19 +148,13 @@ def _opened(
     incoming = bgzf.Incoming(core)
     if not bgzf.is_bgzf(incoming.peek(18)):
         raise ReadsError("not_bam", "the view is no BAM")
-    pieces, text = texts_of(incoming, workers, compiled), bytearray()
-    for piece in pieces:
-        text += piece
-        found = take_header(bytes(text))
-        if found is None:
-            continue
-        header, end = found
-        groups = [(group.name, group.sample, group.platform) for group in header.groups]
-        size = int.from_bytes(text[4:8], "little")
-        if text[8 : 8 + size] != header_text(header, groups, is_sorted=header.sorted):
-            raise ReadsError("not_ours", "the header of the view holds something that this room does not write")
-        return header, bytes(text[end:]), end, pieces
-    raise ReadsError("truncated", "the view ends inside its header")
+    pieces = texts_of(incoming, workers, compiled)
+    header, data, end = read_header(pieces)
+    groups = [(group.name, group.sample, group.platform) for group in header.groups]
+    size = int.from_bytes(data[4:8], "little")
+    if data[8 : 8 + size] != header_text(header, groups, is_sorted=header.sorted):
+        raise ReadsError("not_ours", "the header of the view holds something that this room does not write")
+    return header, data[end:], end, pieces
 
 
 def _layout(header: SourceHeader) -> Layout:
