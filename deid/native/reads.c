@@ -42,9 +42,9 @@ static int in_region(const Layout *plan, int64_t contig, int64_t start, int64_t 
     return contig >= 0 && start >= 0 && overlaps(&plan->region, contig, start, end);
 }
 
-static int reason_of(const Layout *plan, const Record *r, uint64_t hash) {
+static int reason_of(const Layout *plan, const Record *r, uint64_t hash, int touched) {
     if (r->flag & plan->drop_flags) return FLAG;
-    if (touches(plan, r) || is_hidden(plan, hash)) return MASKED;
+    if (touched || is_hidden(plan, hash)) return MASKED;
     if (r->group < 0 || plan->codes.at[r->group] == plan->codes.at[r->group + 1]) return NOT_PERMITTED;
     if (plan->in_region && !in_region(plan, r->contig, r->span_start, r->span_end)) return OUTSIDE_REGION;
     return WRITTEN;
@@ -161,20 +161,25 @@ static int one(Out *out, const Layout *plan, Record *r, Done *done, int collect)
     int fault = read_fixed(plan, r);
     if (!fault && !collect) fault = read_tags(plan, r); /* where names are collected no tag matters */
     if (fault) return fault;
+    int touched = touches(plan, r);
+    if (touched && plan->is_guess && !collect) {
+        siphash128(plan->key, r->p + 32, (size_t)r->l_name - 1, hash);
+        if (!is_hidden(plan, hash[0])) return UNFORESEEN;
+    }
     int64_t order = order_of(r);
     if (plan->sorted && done->records && order < done->last) return UNSORTED;
     if (!done->records) done->first = order;
     done->last = order;
     done->records++;
     if (collect) {
-        if (!touches(plan, r)) return OK;
+        if (!touched) return OK;
         if (out->cap - out->n < 8) return OUT_OF_MEMORY;
         siphash128(plan->key, r->p + 32, (size_t)r->l_name - 1, hash);
         put(out, hash, 8);
         return OK;
     }
     siphash128(plan->key, r->p + 32, (size_t)r->l_name - 1, hash);
-    int reason = reason_of(plan, r, hash[0]);
+    int reason = reason_of(plan, r, hash[0], touched);
     if (reason != WRITTEN) {
         done->removed[reason]++;
         return OK;
@@ -227,7 +232,7 @@ static Names names_at(PyObject *parts, int i) {
 static void fill_layout(Layout *plan, PyObject *parts) {
     const int64_t *o = numbers(parts, 0);
     plan->contigs = o[0], plan->drop_flags = o[1], plan->in_region = o[2], plan->panel_except = o[3];
-    plan->default_group = o[4], plan->has_mask = o[5], plan->sorted = o[6];
+    plan->default_group = o[4], plan->has_mask = o[5], plan->sorted = o[6], plan->is_guess = o[7];
     plan->key = (const uint8_t *)PyBytes_AS_STRING(PyTuple_GET_ITEM(parts, 1));
     plan->tags = (const uint8_t *)PyBytes_AS_STRING(PyTuple_GET_ITEM(parts, 2));
     plan->quality = (const uint8_t *)PyBytes_AS_STRING(PyTuple_GET_ITEM(parts, 3));

@@ -11,9 +11,9 @@
 #include "names.h"
 #include "spans.h"
 
-enum { FIXED = 36, MOST_QUALITY = 93, MAX_RECORD = 1 << 25, PARTS = 18, OPTIONS = 7 };
+enum { FIXED = 36, MOST_QUALITY = 93, MAX_RECORD = 1 << 25, PARTS = 18, OPTIONS = 8 };
 enum Fault { /* positions in deid.reads.errors.RECORD_ERRORS */
-    OK, BAD_LENGTH, BAD_NAME, BAD_CONTIG, BAD_POSITION, BAD_CIGAR, BAD_QUALITY, BAD_TAG, UNSORTED, OUT_OF_MEMORY
+    OK, BAD_LENGTH, BAD_NAME, BAD_CONTIG, BAD_POSITION, BAD_CIGAR, BAD_QUALITY, BAD_TAG, UNSORTED, OUT_OF_MEMORY, UNFORESEEN
 };
 enum Reason { WRITTEN = -1, FLAG, MASKED, NOT_PERMITTED, OUTSIDE_REGION, REASONS };
 enum Flag { PAIRED = 1, PROPER = 2, UNMAPPED = 4, MATE_UNMAPPED = 8, MATE_REVERSE = 32 };
@@ -22,7 +22,7 @@ typedef struct { const char *p; size_t n; } Str;
 typedef struct { const char *blob; const int64_t *at; int64_t count; } Names;
 
 typedef struct {
-    int64_t contigs, drop_flags, in_region, panel_except, default_group, has_mask, sorted;
+    int64_t contigs, drop_flags, in_region, panel_except, default_group, has_mask, sorted, is_guess;
     const uint8_t *key, *tags, *quality;
     Names groups, codes; /* codes: the new id of each group, empty where its participant is not permitted */
     Spans mask, panel, region;

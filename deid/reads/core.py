@@ -19,6 +19,7 @@ from deid import bgzf
 from deid.reads.blocks import texts_of, write_texts
 from deid.reads.engine import chunks_of, rewriter
 from deid.reads.errors import FAULT, RECORD_ERRORS, ReadsError
+from deid.reads.foresight import foreseen
 from deid.reads.header import SourceHeader, header_text, new_groups, read_header, write_header
 from deid.reads.layout import REASONS, Chunk, Layout, Rewritten, default_group
 from deid.reads.plan import ReadsPlan, quality_table
@@ -83,16 +84,53 @@ def core_view(
     the source is read twice and must be a file. Raises ``ReadsError``.
     """
     _check(plan, source, participants, key, options)
-    workers = Workers(options.threads)
+    task = _Task(plan=plan, source=source, participants=participants, key=key, options=options)
+    if not _may_guess(task, sink):
+        return _view(task, sink, may_guess=False)
+    begin = sink.tell()
     try:
-        layout, head, chunks = _opened(plan, source, participants, key, options, workers)
-        if plan.mask.starts:
-            layout = layout.hiding(_hidden(layout, chunks, workers, options))
-            source.seek(0)
-            _, head, chunks = _opened(plan, source, participants, key, options, workers)
+        return _view(task, sink, may_guess=True)
+    except ReadsError as error:
+        if error.code != "unforeseen":
+            raise
+    source.seek(0)
+    sink.seek(begin)
+    sink.truncate()
+    return _view(task, sink, may_guess=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Task:
+    """What a view is made from."""
+
+    plan: ReadsPlan
+    source: BinaryIO
+    participants: Mapping[str, str]
+    key: bytes = field(repr=False)
+    options: ReadsOptions
+
+
+def _may_guess(task: _Task, sink: BinaryIO) -> bool:
+    """Whether names that touch the mask may be guessed: only where what was written on a guess can be taken back."""
+    if not task.plan.mask.starts or task.plan.substituted or task.options.compiled is False or not sink.seekable():
+        return False
+    start = task.source.read(2)
+    task.source.seek(0)
+    return bgzf.is_gzip(start)
+
+
+def _view(task: _Task, sink: BinaryIO, *, may_guess: bool) -> ReadCounts:
+    """One attempt; on a guess it may end with ``unforeseen``."""
+    workers = Workers(task.options.threads)
+    try:
+        layout, head, chunks = _opened(task, workers)
+        if task.plan.mask.starts:
+            layout = _with_hidden(task, layout, chunks, workers, may_guess=may_guess)
+            task.source.seek(0)
+            _, head, chunks = _opened(task, workers)
         tally, written = _Tally(), Written(sink)
-        texts = _texts(head, workers.over(_rewriter(layout, options), chunks), layout, tally)
-        _write(texts, written, workers, options)
+        texts = _texts(head, workers.over(_rewriter(layout, task.options), chunks), layout, tally)
+        _write(texts, written, workers, task.options)
     except bgzf.ContainerError as error:
         raise ReadsError(error.code, str(error)) from error
     finally:
@@ -102,7 +140,7 @@ def core_view(
         records_in=tally.records,
         records_out=tally.written,
         removed=removed,
-        participants=len(participants),
+        participants=len(task.participants),
         digest=written.digest(),
         bytes=written.size,
     )
@@ -125,21 +163,26 @@ def _check(
         raise ReadsError("no_reference", "this view needs a reference, and none was supplied")
 
 
-def _opened(
-    plan: ReadsPlan,
-    source: BinaryIO,
-    participants: Mapping[str, str],
-    key: bytes,
-    options: ReadsOptions,
-    workers: Workers,
-) -> tuple[Layout, bytes, Iterator[Chunk]]:
+def _with_hidden(task: _Task, layout: Layout, chunks: Iterable[Chunk], workers: Workers, *, may_guess: bool) -> Layout:
+    """The layout with the names that touch the mask, foreseen or read."""
+    place = task.source.tell()
+    words = foreseen(task.source, layout) if may_guess else None
+    if words is not None:
+        return layout.hiding(words, is_guess=True)
+    if may_guess:
+        task.source.seek(place)  # the chunks go on where they were
+    return layout.hiding(_hidden(layout, chunks, workers, task.options))
+
+
+def _opened(task: _Task, workers: Workers) -> tuple[Layout, bytes, Iterator[Chunk]]:
     """Layout, our header and the chunks of whole records."""
-    pieces = _pieces(source, options, workers)
+    plan, participants, options = task.plan, task.participants, task.options
+    pieces = _pieces(task.source, options, workers)
     header, data, taken = read_header(pieces)
     codes = new_groups(header, participants)
     if set(participants) - {group.sample for group in header.groups}:
         raise ReadsError("participant_missing", "a participant listed has no read group in the file")
-    layout = _layout(plan, header, codes, key, options)
+    layout = _layout(plan, header, codes, task.key, options)
     if plan.substituted and options.reference is not None:
         if not header.sorted:
             raise ReadsError("unsorted", "substituted reads need a file sorted by coordinate")

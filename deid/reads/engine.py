@@ -102,7 +102,7 @@ def _packed(layout: Layout) -> tuple[bytes, ...]:
         tags[number >> 3] |= 1 << (number & 7)
     options = [
         len(layout.contigs), plan.drop_flags, layout.region is not None, plan.mask_except, layout.default_group,
-        bool(plan.mask.starts), layout.sorted,
+        bool(plan.mask.starts), layout.sorted, layout.is_guess,
     ]  # fmt: skip
     spans = [_spans(layout, regions) for regions in (plan.mask, plan.panel, layout.region or Regions())]
     return (

@@ -93,6 +93,8 @@ def rewrite(layout: Layout, chunk: bytes, collect: bool = False) -> Rewritten:
             if layout.sorted and records and order < last:
                 raise Fault("unsorted")
             words = siphash128(layout.key, record.name)
+            if layout.is_guess and not collect and touches(layout, record) and not layout.is_hidden(words[0]):
+                raise Fault("unforeseen")
             reason = "" if collect else _reason(layout, record, words[0])
             if collect:
                 out += [struct.pack("<Q", words[0])] if touches(layout, record) else []
