@@ -19,7 +19,7 @@ import tempfile
 from pathlib import Path
 
 from deid.bgzf import EOF_BLOCK, cut_blocks, deflate_blocks
-from tests.bench.reads import with_byte_code
+from tests.bench.reads import threads_row, with_byte_code
 from tests.bench.vcf import measure
 
 OURS = """
@@ -103,6 +103,7 @@ def run(reads: int, runs: int) -> dict[str, object]:
         }
         rows = [row({**task, "level": level, "threads": 1}, folder, runs) for level in (1, 6)]
         rows.append(row({**task, "level": 6, "threads": 2}, folder, runs))
+        rows.append(threads_row(OURS, {**task, "what": "FASTQ", "level": 6}, folder, runs))
     machine = {"cores": os.cpu_count(), "python": platform.python_version(), "versions": {}}
     return {"bench": "fastq", "machine": machine, "rows": rows}
 

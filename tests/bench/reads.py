@@ -139,6 +139,30 @@ def row(task: dict[str, object], folder: Path, levels: tuple[int, int], runs: in
     }
 
 
+def threads_row(script: str, task: dict[str, object], folder: Path, runs: int) -> dict[str, object]:
+    """Two threads against one, the same program: ``ratio_wall`` of at most 0.625 is 1.6 times as fast."""
+    size, file, sides = int(str(task["size"])), folder / "task.json", (("ours", 2), ("peer", 1))
+    measured: dict[str, list[dict[str, float]]] = {"ours": [], "peer": []}
+    for _ in range(runs):
+        for side, threads in sides:
+            file.write_text(json.dumps({**task, "threads": threads, "ours": task[side]}))
+            measured[side].append(measure([sys.executable, "-c", script, str(file)], size))
+    middle = {
+        side: {key: round(statistics.median(run[key] for run in some), 3) for key in some[0]}
+        for side, some in measured.items()
+    }
+    pairs = list(zip(measured["ours"], measured["peer"], strict=True))
+    return {
+        "task": f"{task['what']}, libdeflate {task['level']}, two threads against one",
+        "ours": middle["ours"],
+        "peer": {"name": "tongguan with one thread", "version": "same code", **middle["peer"]},
+        "ratio_cpu": round(statistics.median(a["cpu_s"] / b["cpu_s"] for a, b in pairs), 3),
+        "ratio_wall": round(statistics.median(a["wall_s"] / b["wall_s"] for a, b in pairs), 3),
+        "runs": runs,
+        "equal_output": Path(str(task["ours"])).read_bytes() == Path(str(task["peer"])).read_bytes(),
+    }
+
+
 def version() -> str:
     """What samtools says it is; a row against one without libdeflate is void."""
     said = subprocess.run(
@@ -166,6 +190,7 @@ def run(pairs: int, runs: int) -> dict[str, object]:
         rows = [row(task, folder, levels, runs) for levels in LEVELS]
         rows.append(row({**task, "mask": False}, folder, LEVELS[0], runs))
         rows.append(row({**task, "threads": 2}, folder, LEVELS[0], runs))
+        rows += [threads_row(OURS, {**task, "what": "BAM", "level": level}, folder, runs) for level in (1, 6)]
     machine = {"cores": os.cpu_count(), "python": platform.python_version(), "versions": {}}
     return {"bench": "reads", "machine": machine, "rows": rows}
 
