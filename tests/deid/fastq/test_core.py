@@ -6,6 +6,8 @@ import gzip
 import io
 import random
 import resource
+import shutil
+import subprocess
 import time
 
 import pysam
@@ -15,6 +17,7 @@ from deid import native
 from deid.bgzf import EOF_BLOCK, deflate_block
 from deid.fastq import FastqError, FastqOptions, copy_pair, core_pair, core_view, plan_from_steps
 from deid.fastq.core import Writing
+from deid.indexes import index_fastq
 
 KEY = bytes(range(16))
 ENGINES = (True, False) if native.has_fastq else (False,)
@@ -82,6 +85,17 @@ def test_real_reads_keep_bases_qualities_and_order_and_pairs_stay_pairs(shared_d
 def test_mates_by_slash_share_a_name(compiled):
     one, two = (gzip.decompress(run(b"@a/%d\nA\n+\nI\n" % n, compiled=compiled)) for n in (1, 2))
     assert one == two
+
+
+@pytest.mark.skipif(shutil.which("samtools") is None, reason="samtools is not installed")
+def test_an_index_of_the_output_finds_a_read_for_samtools(tmp_path):
+    path = tmp_path / "out.fq.gz"
+    path.write_bytes(run(b"".join(b"@r%d\n%b\n+\n%b\n" % (n, b"ACGT" * n, b"IIII" * n) for n in range(1, 90))))
+    index = index_fastq(path)
+    names = [line.split("\t")[0] for line in index.read_text().splitlines()]
+    assert len(set(names)) == 89
+    found = subprocess.run(["samtools", "fqidx", str(path), names[76]], capture_output=True, check=True).stdout
+    assert found.replace(b"\n", b"") == b"@" + names[76].encode() + b"ACGT" * 77 + b"+" + b"IIII" * 77
 
 
 Y, X, Z = (b"@%c\nA\n+\nI\n" % name for name in b"yxz")

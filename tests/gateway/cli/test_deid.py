@@ -140,6 +140,25 @@ def test_a_source_that_is_an_address_is_refused(run):
     assert "not a file of this machine" in str(result.exception)
 
 
+ADDRESS = "https://example.org/a"
+
+
+@pytest.mark.parametrize(
+    ("kind", "source", "more"),
+    [
+        ("reads", Path(f"{ADDRESS}.bam"), ()),
+        ("fastq", Path(f"{ADDRESS}.fq.gz"), ()),
+        ("fastq", b"@a\nA\n+\nI\n", ("--pair", f"{ADDRESS}_2.fq.gz", "o2.gz")),
+        ("reads", b"BAM", ("--reference", f"{ADDRESS}.fa")),
+    ],
+)
+def test_no_file_of_reads_is_ever_an_address(run, kind, source, more):
+    """What a library would open as an address is refused as a file that is not there; no output is begun."""
+    result = run(kind, source, "out.cram" if "--reference" in more else "out.bam", *more)
+    assert "file of this machine" in str(result.exception)
+    assert not list(run.folder.glob("out*"))
+
+
 def test_a_recipe_for_another_kind_is_refused(run):
     (run.folder / "other.yaml").write_text("recipe: r\nversion: 1\nkind: fastq\ntier: controlled\nsteps: []\n")
     result = run("vcf", VCF.encode(), "out.vcf.gz", "--recipe", str(run.folder / "other.yaml"))
