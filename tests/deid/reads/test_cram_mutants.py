@@ -105,6 +105,16 @@ def unpacks_to_a_gigabyte(data: bytes) -> bytes:
     raise AssertionError("the CRAM has no gzip block to change")
 
 
+def many_records(data: bytes) -> bytes:
+    """A container that claims 2^28 - 1 records: a decoder would make them out of nothing, one after another."""
+    begin, end = containers(data)[1][0]
+    at = begin + 4
+    for _ in range(3):
+        at = number(data, at)
+    head = data[begin:at] + b"\xf0\xff\xff\xff\x0f" + data[number(data, at) : end]
+    return data[:begin] + head + struct.pack("<I", zlib.crc32(head)) + data[end + 4 :]
+
+
 def without_end(data: bytes) -> bytes:
     return data[:-38]
 
@@ -116,6 +126,7 @@ def of_version_two(data: bytes) -> bytes:
 HOSTILE = {
     "an absurd container": (absurd_length, "cram_bomb"),
     "a block that unpacks to a gigabyte": (unpacks_to_a_gigabyte, "cram_bomb"),
+    "more records than bytes": (many_records, "cram_bomb"),
     "no end-of-file container": (without_end, "truncated"),
     "a version without checksums": (of_version_two, "cram_version"),
     "bytes behind the end": (lambda data: data + bytes(60), "bad_cram"),
