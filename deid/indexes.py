@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pysam
 import pysam.bcftools
+import pysam.samtools
 from pysam.utils import SamtoolsError
 
 from deid.errors import DeidError
@@ -56,6 +57,13 @@ def index_reads(path: Path) -> Path:
     suffix = "crai" if is_cram else "csi" if long else "bai"
     made = Path(f"{path}.{suffix}")
     pysam.index(*(["-c"] if long and not is_cram else []), str(path), "-o", str(made))
+    return made
+
+
+def index_fastq(path: Path) -> Path:
+    """Write ``.fai`` and ``.gzi`` beside a bgzip FASTQ: the names, lengths and places of its reads."""
+    made = Path(f"{path}.fai")
+    pysam.samtools.fqidx(str(_local(path)), "--fai-idx", str(made), "--gzi-idx", f"{path}.gzi")
     return made
 
 

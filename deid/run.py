@@ -37,13 +37,19 @@ def core(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
         people = spec["participants"]
         seeds = {code: bytes.fromhex(seed) for code, seed in spec.get("seeds", {}).items()}
         return core_table(recipe, source, sink, participants=people, shifts=spec.get("shifts"), seeds=seeds).report
-    from deid.sequencing import core_of
+    from deid.sequencing import core_of, pair_of
 
+    if "mate" in inputs:
+        return pair_of(recipe, spec, (source, inputs["mate"]), (sink, outputs["mate"]))
     return core_of(recipe, spec, source, sink)
 
 
 def copy(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
-    """Core view to one project's copy. spec: kind, names (internal code -> pseudonym)."""
+    """Core view to one project's copy. spec: kind, names (internal code -> pseudonym); reads and FASTQ also key."""
+    if spec["kind"] in ("reads", "fastq"):
+        from deid.sequencing import copy_of
+
+        return copy_of(spec, inputs["core"], outputs["copy"])
     names = spec["names"]
     if spec["kind"] == "table":
         from deid.tables.copying import copy_table
@@ -79,6 +85,10 @@ def assess(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
         from deid.matrices.frequencies import bound_of
 
         return {"genomic": bound_of(inputs["core"])}
+    if recipe.kind in ("reads", "fastq"):
+        from deid.sequencing import assess_of
+
+        return assess_of(recipe, spec, inputs["core"])
     if recipe.kind != "table":
         raise _unknown(recipe.kind)
     from deid.joint import partition_of

@@ -77,10 +77,21 @@ def reads(
     print(index_reads(out))
 
 
-def fastq(source: Path, out: Path, recipe: RecipeFile, report: ReportFile, threads: Threads = 1) -> None:
-    """One FASTQ of one participant."""
-    spec = {"participants": {}, "key": SystemRandomness().token(16).hex(), "options": {"threads": threads}}
-    _run("fastq", source, out, recipe, report, spec=spec)
+def fastq(
+    source: Path, out: Path, recipe: RecipeFile, report: ReportFile, threads: Threads = 1,
+    pair: Annotated[
+        tuple[Path, Path] | None, typer.Option(help="The second file of the pair, and where it goes.")
+    ] = None,
+) -> None:  # fmt: skip
+    """One FASTQ of one participant, or with --pair the two files of a pair."""
+    key, options = SystemRandomness().token(16).hex(), {"threads": threads}
+    spec = {"participants": {"source": "participant"}, "key": key, "options": options}
+    if pair is None:
+        _run("fastq", source, out, recipe, report, spec=spec)
+        return
+    from gateway.cli.deid_pair import run_pair
+
+    run_pair((source, pair[0]), (out, pair[1]), recipe, report, spec=spec)
 
 
 def matrix(source: Path, out: Path, recipe: RecipeFile, report: ReportFile, participants: People) -> None:
