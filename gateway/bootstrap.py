@@ -29,6 +29,7 @@ from gateway.journal import Journal
 from gateway.keys import FileKeys
 from gateway.ledger.embedded import LEASE_SECONDS, EmbeddedLedger
 from gateway.ledger.files import DiskLogFiles
+from gateway.ledger.pages import SealedPages
 from gateway.ledger.sequencer import Sequencer
 from gateway.ports import Clock
 from gateway.sandbox.port import Limits, SandboxError
@@ -176,12 +177,13 @@ def open_env(
     journal = open_journal(settings, home, keys, uow)
     keep = (lambda _size: None) if journal is None else journal.append
     seen = [one for one in (journal and journal.end, cosigning and cosigning.floor) if one]
+    pages = SealedPages(home.root / "facts", origin=home.origin, seal=keys.wrap, unseal=keys.unwrap)
     sequencer.floor = lambda: max((one() for one in seen), default=0)
     env = Env(
         uow=uow,
         clock=used_clock,
         random=random,
-        ledger=EmbeddedLedger(sequencer, files, lease, cosigners=cosigning, journal=keep),
+        ledger=EmbeddedLedger(sequencer, files, lease, cosigners=cosigning, journal=keep, pages=pages),
         keys=keys,
         sandbox=_Sandboxed(ProcessSandbox(tasks=TASKS), limits or Limits()),
         staging=Staging(home.root / "staging", keys, random),

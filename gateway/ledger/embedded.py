@@ -12,6 +12,7 @@ from gateway.errors import LedgerUnavailable
 from gateway.ledger.checkpoint import verifier_key
 from gateway.ledger.facts import FactIndex
 from gateway.ledger.files import LogStore
+from gateway.ledger.pages import Pages
 from gateway.ledger.receipt import make_receipt
 from gateway.ledger.sequencer import Sequencer
 from gateway.ports import Lease
@@ -42,6 +43,7 @@ class EmbeddedLedger:
         *,
         cosigners: Cosigners | None = None,
         journal: Callable[[int], None] = lambda _size: None,
+        pages: Pages | None = None,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._cosigners = cosigners
@@ -50,8 +52,9 @@ class EmbeddedLedger:
         self._lease = lease
         self._pause = pause
         self._files = files
-        self._facts = LatestFacts(FactIndex(files, key=verifier_key(sequencer.signer)))
+        self._facts = LatestFacts(FactIndex(files, key=verifier_key(sequencer.signer), pages=pages))
         self._lock = threading.Lock()
+        self._begun = self._ended = self._size = 0
 
     @property
     def origin(self) -> str:
@@ -59,13 +62,22 @@ class EmbeddedLedger:
         return self._sequencer.origin
 
     def sync(self) -> int:
-        """Everything that was committed before the call is sequenced, by us or by who holds the lease; the size."""
+        """Everything that was committed before the call is sequenced, by us or by who holds the lease; the size.
+
+        Callers that wait for each other share one: whoever comes while it runs takes part in the next.
+        """
+        wanted = self._begun + 1  # one that has begun already may have missed what the caller just committed
         with self._lock:
+            if self._ended >= wanted:
+                return self._size
+            self._begun += 1
+            mine = self._begun
             for _ in range(_TRIES):
                 if self._sequencer.idle() or self._sequenced():
-                    size = self._facts.index.refresh()
-                    self._journal(size)
-                    return size
+                    self._size = self._facts.index.refresh()
+                    self._journal(self._size)
+                    self._ended = mine
+                    return self._size
                 self._pause(_PAUSE)
         raise LedgerUnavailable("another process has held the ledger for too long; nothing leaves, try again")
 
