@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
 
@@ -26,12 +27,12 @@ from gateway.crypt4gh.streams import Source
 from gateway.env import Env, Objects
 from gateway.errors import BadInput, Unavailable
 from gateway.journal import Journal
-from gateway.keys import FileKeys
+from gateway.keys import FileKeys, KeyName
 from gateway.ledger.embedded import LEASE_SECONDS, EmbeddedLedger
 from gateway.ledger.files import DiskLogFiles
 from gateway.ledger.pages import SealedPages
 from gateway.ledger.sequencer import Sequencer
-from gateway.ports import Clock
+from gateway.ports import Clock, Signer
 from gateway.sandbox.port import Limits, SandboxError
 from gateway.sandbox.runner import ProcessSandbox
 from gateway.settings import Settings
@@ -39,6 +40,7 @@ from gateway.staging import SealedStore, Staging
 from gateway.store.outbox import SqlLease, SqlOutbox
 from gateway.store.transactions import SqlUnitOfWork, open_engine
 from gateway.telemetry import span
+from gateway.verifier.note import VerifierKey
 from gateway.verifier.policy import parse_policy
 from gateway.witness import Cosigning
 from gateway.witness_http import HttpPost
@@ -172,6 +174,7 @@ def open_env(
         clock=used_clock,
         origin=home.origin,
         fence=lease.take,
+        signers=partial(signer_of, keys, home.origin),
     )
     cosigning = open_cosigning(settings, files, used_clock)
     journal = open_journal(settings, home, keys, uow)
@@ -195,6 +198,13 @@ def open_env(
         settings=settings.model_dump(include={"session_hours", "token_minutes", "epoch_poll_seconds", "places"}),
     )
     return env, engine
+
+
+def signer_of(keys: FileKeys, origin: str, key: VerifierKey) -> Signer | None:
+    """The signing key whose public half that is, or None."""
+    versions = reversed(keys.versions(KeyName.LEDGER_SIGNING))
+    signers = (keys.ledger_signer(origin, version=version) for version in versions)
+    return next((one for one in signers if one.public_key == key.public_key), None)
 
 
 def open_journal(settings: Settings, home: Home, keys: FileKeys, uow: SqlUnitOfWork) -> Journal | None:

@@ -13,11 +13,13 @@ from gateway.audit import audit_database
 from gateway.bootstrap import database_url, open_env, open_journal, read_home
 from gateway.errors import BadInput, GatewayError
 from gateway.journal import replay
+from gateway.key_rotation import rotate_log_key
 from gateway.ledger import DiskLogFiles, FactIndex
 from gateway.settings import load_settings
 from gateway.store.transactions import SqlUnitOfWork, open_engine
 from gateway.verifier import verify_log
 from gateway.verifier.note import parse_vkey
+from gateway.verifier.rotation import read_log_keys
 
 ledger = typer.Typer(no_args_is_help=True, help="Prove and read the ledger.")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -47,7 +49,7 @@ def _audit_rows(folder: Path, url: str, body: dict[str, Any]) -> dict[str, Any]:
     try:
         files = DiskLogFiles(folder)
         line = (folder / "log.vkey").read_text("ascii").strip()
-        index = FactIndex(files, key=parse_vkey(line))
+        index = FactIndex(files, keys=lambda: read_log_keys(parse_vkey(line), files.read))
         index.refresh()
         found = SqlUnitOfWork(engine).read(lambda tx: audit_database(tx, files, index))
     except (GatewayError, OSError, ValueError) as error:
@@ -59,6 +61,17 @@ def _audit_rows(folder: Path, url: str, body: dict[str, Any]) -> dict[str, Any]:
         said = f"{len(found.wrong)} places of the database are not what the log says; {said}"
     state = "tampered" if found.wrong else "proven"
     return {**body, **asdict(found), "state": state, "place": next(iter(found.wrong), None), "detail": said}
+
+
+@ledger.command("rotate")
+def ledger_rotate(as_json: AsJson = False) -> None:
+    """Replace the key that signs the log; old and new sign for it. The server may run on. Exit 0 done, 2 it cannot."""
+    env, engine = open_env(load_settings())
+    made = rotate_log_key(env)
+    engine.dispose()
+    body = {"number": made.number, "size": made.size, "old": str(made.old), "new": str(made.new)}
+    lines = [f"from {made.size} entries on the log is signed by {made.new}", f"before: {made.old}"]
+    show(body, lines, as_json=as_json)
 
 
 @ledger.command("replay")

@@ -9,14 +9,15 @@ from collections.abc import Callable
 from typing import Protocol
 
 from gateway.errors import LedgerUnavailable
-from gateway.ledger.checkpoint import verifier_key
 from gateway.ledger.facts import FactIndex
 from gateway.ledger.files import LogStore
 from gateway.ledger.pages import Pages
 from gateway.ledger.receipt import make_receipt
+from gateway.ledger.rotation import rotated
 from gateway.ledger.sequencer import Sequencer
-from gateway.ports import Lease
+from gateway.ports import Lease, Signer
 from gateway.verifier.audit import CHECKPOINT, VKEY
+from gateway.verifier.rotation import LogKeys, Rotation, is_rotation
 from gateway.verifier.tiles import parse_path
 
 LEASE_SECONDS = 3.0
@@ -52,7 +53,7 @@ class EmbeddedLedger:
         self._lease = lease
         self._pause = pause
         self._files = files
-        self._facts = LatestFacts(FactIndex(files, key=verifier_key(sequencer.signer), pages=pages))
+        self._facts = LatestFacts(FactIndex(files, keys=sequencer.log_keys, pages=pages))
         self._lock = threading.Lock()
         self._begun = self._ended = self._size = 0
 
@@ -110,6 +111,22 @@ class EmbeddedLedger:
         finally:
             self._lease.give_back()
 
+    def keys(self) -> LogKeys:
+        """The keys of this log, the present one last."""
+        return self._sequencer.log_keys()
+
+    def rotate(self, signer: Signer) -> Rotation:
+        """From the present size on ``signer``'s key signs; everything committed before is signed under the old one."""
+        self.sync()
+        with self._lock:
+            for _ in range(_TRIES):
+                # Under the lock nobody signs, and whoever signs next reads the rotations first.
+                with self._files.exclusive() as alone:
+                    if alone:
+                        return rotated(self._files, self._sequencer, signer)
+                self._pause(_PAUSE)
+        raise LedgerUnavailable("another process has held the ledger for too long; the key was not changed")
+
     def facts(self) -> LatestFacts:
         """The facts up to the last ``sync``."""
         return self._facts
@@ -124,7 +141,7 @@ class EmbeddedLedger:
 
     def file(self, path: str) -> bytes | None:
         """Only the names that C2SP tlog-tiles and this log know: nothing else in the folder is for reading."""
-        if path not in (CHECKPOINT, VKEY):
+        if path not in (CHECKPOINT, VKEY) and not is_rotation(path):
             parse_path(path)
         return self._files.read(path)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import gc
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +19,8 @@ from typing import Any
 from gateway.errors import LedgerUnavailable
 from gateway.ports import LogFiles
 from gateway.verifier import merkle
-from gateway.verifier.note import Checkpoint, VerifierKey, verify_checkpoint
+from gateway.verifier.note import Checkpoint
+from gateway.verifier.rotation import LogKeys
 from gateway.verifier.tiles import WIDTH, Tile
 
 from .log import read_entries
@@ -65,11 +66,13 @@ class _Reading:
 
 
 class FactIndex:
-    """Facts up to the last ``refresh``; with a ``key`` the checkpoint's signature is demanded as well."""
+    """Facts up to the last ``refresh``; with the log's ``keys`` the checkpoint's signature is demanded as well."""
 
-    def __init__(self, files: LogFiles, *, key: VerifierKey | None = None, pages: Pages | None = None) -> None:
+    def __init__(
+        self, files: LogFiles, *, keys: Callable[[], LogKeys] | None = None, pages: Pages | None = None
+    ) -> None:
         self._files = files
-        self._key = key
+        self._keys = keys
         self._pages = pages or NoPages()
         self._forget()
 
@@ -97,9 +100,9 @@ class FactIndex:
 
     def _head(self) -> Checkpoint:
         signed, checkpoint = read_checkpoint(self._files)
-        if self._key is not None:
+        if self._keys is not None:
             try:
-                verify_checkpoint(signed, self._key)
+                self._keys().verify(signed)
             except ValueError as error:
                 raise LedgerUnavailable(f"the checkpoint on disk cannot be trusted: {error}") from None
         return checkpoint

@@ -89,6 +89,12 @@ def rotation_path(number: int) -> str:
     return f"rotation/{number}"
 
 
+def is_rotation(path: str) -> bool:
+    """Whether that is the one spelling of a rotation's place."""
+    stem, _, number = path.partition("/")
+    return stem == "rotation" and number.isdecimal() and rotation_path(int(number)) == path and number != "0"
+
+
 def parse_rotation(data: bytes) -> Rotation:
     """Read one strictly and check both signatures; ``ValueError`` where any byte is out of place."""
     note = parse_note(data)
