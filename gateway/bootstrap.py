@@ -27,12 +27,13 @@ from gateway.crypt4gh.streams import Source
 from gateway.env import Env, Objects
 from gateway.errors import BadInput, Unavailable
 from gateway.journal import Journal
-from gateway.keys import FileKeys, KeyName
+from gateway.keys import FileKeys
+from gateway.keys.token import TokenKeys, open_token
 from gateway.ledger.embedded import LEASE_SECONDS, EmbeddedLedger
 from gateway.ledger.files import DiskLogFiles
 from gateway.ledger.pages import SealedPages
 from gateway.ledger.sequencer import Sequencer
-from gateway.ports import Clock, Signer
+from gateway.ports import Clock, Randomness, Signer
 from gateway.sandbox.port import Limits, SandboxError
 from gateway.sandbox.runner import ProcessSandbox
 from gateway.settings import Settings
@@ -107,7 +108,7 @@ def make_home(settings: Settings, *, demo: bool) -> Home:
         made = settings.origin or f"{'demo' if demo else 'tongguan'}-{secrets.token_hex(4)}.example/provisions-{year}"
         _write_private(mark, json.dumps({"demo": demo, "origin": made, "format": 1}) + "\n")
         home = read_home(settings)
-    keys = FileKeys(root / "keys", SystemRandomness())
+    keys = open_keys(settings, SystemRandomness())
     keys.create_all()
     keys.add_custodian("gateway")
     migrate(settings)
@@ -161,7 +162,7 @@ def open_env(
     """
     home = read_home(settings)
     random = SystemRandomness()
-    keys = FileKeys(home.root / "keys", random)
+    keys = open_keys(settings, random)
     engine = open_engine(database_url(settings))
     uow = SqlUnitOfWork(engine, halt=halt)
     files = DiskLogFiles(home.ledger, halt=halt)
@@ -170,7 +171,7 @@ def open_env(
     sequencer = Sequencer(
         outbox=SqlOutbox(uow, home.origin),
         files=files,
-        signer=keys.ledger_signer(home.origin),
+        signer=next(keys.ledger_signers(home.origin)),
         clock=used_clock,
         origin=home.origin,
         fence=lease.take,
@@ -200,11 +201,18 @@ def open_env(
     return env, engine
 
 
+def open_keys(settings: Settings, random: Randomness) -> FileKeys:
+    """The keys of the home; the log's own in a token where the settings name one."""
+    root = settings.home / "keys"
+    if settings.pkcs11_module is None:
+        return FileKeys(root, random)
+    token = open_token(settings.pkcs11_module, settings.pkcs11_token, settings.pkcs11_pin_file)
+    return TokenKeys(root, random, token)
+
+
 def signer_of(keys: FileKeys, origin: str, key: VerifierKey) -> Signer | None:
     """The signing key whose public half that is, or None."""
-    versions = reversed(keys.versions(KeyName.LEDGER_SIGNING))
-    signers = (keys.ledger_signer(origin, version=version) for version in versions)
-    return next((one for one in signers if one.public_key == key.public_key), None)
+    return next((one for one in keys.ledger_signers(origin) if one.public_key == key.public_key), None)
 
 
 def open_journal(settings: Settings, home: Home, keys: FileKeys, uow: SqlUnitOfWork) -> Journal | None:

@@ -34,8 +34,8 @@ def rotate_log_key(env: Env) -> Rotation:
 
 def _next_signer(env: Env, used: set[bytes]) -> Signer:
     """The newest key where the log has not used it yet, else a new one."""
-    newest: Signer = env.keys.ledger_signer(env.ledger.origin)
+    newest: Signer = next(env.keys.ledger_signers(env.ledger.origin))
     if newest.public_key in used:
         env.keys.rotate(KeyName.LEDGER_SIGNING)
-        newest = env.keys.ledger_signer(env.ledger.origin)
+        newest = next(env.keys.ledger_signers(env.ledger.origin))
     return newest

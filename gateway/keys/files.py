@@ -14,7 +14,7 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -87,6 +87,11 @@ class FileKeys(Keys):
     def ledger_signer(self, name: str, *, version: int | None = None) -> Signer:
         """A signer called ``name``."""
         return FileSigner(name, self._load(KeyName.LEDGER_SIGNING, version))
+
+    def ledger_signers(self, name: str) -> Iterator[Signer]:
+        """Every version's, the newest first."""
+        for version in reversed(self.versions(KeyName.LEDGER_SIGNING)):
+            yield self.ledger_signer(name, version=version)
 
     def wrap(self, context: str, secret: bytes) -> bytes:
         """Under the newest kek."""

@@ -12,7 +12,7 @@ Every key has versions counted from 1. Rotation adds one; the older stay readabl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -78,6 +78,9 @@ class Keys(Protocol):
 
     def ledger_signer(self, name: str, *, version: int | None = None) -> Signer:
         """The ledger's Ed25519 key under the log's ``name``; the newest version unless told."""
+
+    def ledger_signers(self, name: str) -> Iterator[Signer]:
+        """Every key that ever signed or may sign the log, the newest first."""
 
     def secret(self, name: KeyName, *, version: int | None = None) -> bytes:
         """32 bytes of a key that stands alone (token, backup, source; never the kek or the signing key)."""
