@@ -130,8 +130,10 @@ def ledger_status(as_json: AsJson = False) -> None:
     """Size, origin and what waits."""
     settings = load_settings()
     env, engine = open_env(settings)
-    size = env.ledger.sync()
-    engine.dispose()
+    try:
+        size = env.ledger.sync()
+    finally:
+        engine.dispose()
     body = {"origin": env.ledger.origin, "size": size, "folder": str(read_home(settings).ledger)}
     print(json.dumps(body) if as_json else f"{body['origin']}: {size} entries in {body['folder']}")
 

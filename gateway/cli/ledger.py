@@ -67,8 +67,10 @@ def _audit_rows(folder: Path, url: str, body: dict[str, Any]) -> dict[str, Any]:
 def ledger_rotate(as_json: AsJson = False) -> None:
     """Replace the key that signs the log; old and new sign for it. The server may run on. Exit 0 done, 2 it cannot."""
     env, engine = open_env(load_settings())
-    made = rotate_log_key(env)
-    engine.dispose()
+    try:
+        made = rotate_log_key(env)
+    finally:
+        engine.dispose()
     body = {"number": made.number, "size": made.size, "old": str(made.old), "new": str(made.new)}
     lines = [f"from {made.size} entries on the log is signed by {made.new}", f"before: {made.old}"]
     show(body, lines, as_json=as_json)
@@ -79,13 +81,15 @@ def ledger_replay(as_json: AsJson = False) -> None:
     """After a restore: bring the database up to the journal, end every token and copy. Exit 0 done, 2 it cannot."""
     settings = load_settings()
     env, engine = open_env(settings)
-    journal = open_journal(settings, read_home(settings), env.keys, SqlUnitOfWork(engine))
-    if journal is None:
-        raise BadInput("there is no journal; name its folder in TONGGUAN_JOURNAL")
-    done = replay(env, journal)
-    env.staging.clean(set())
-    env.ledger.confirm()
-    engine.dispose()
+    try:
+        journal = open_journal(settings, read_home(settings), env.keys, SqlUnitOfWork(engine))
+        if journal is None:
+            raise BadInput("there is no journal; name its folder in TONGGUAN_JOURNAL")
+        done = replay(env, journal)
+        env.staging.clean(set())
+        env.ledger.confirm()
+    finally:
+        engine.dispose()
     said = f"{done.entries} entries and {done.rows} rows replayed, {done.closed} open releases closed as lost"
     show({"entries": done.entries, "rows": done.rows, "closed": done.closed}, [said], as_json=as_json)
 

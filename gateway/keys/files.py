@@ -106,6 +106,19 @@ class FileKeys(Keys):
             raise CannotUnwrapError(f"the wrapped secret for {context!r} needs a kek that is not here")
         return unwrapped(blob, kek=self._load(KeyName.KEK, version), context=context)
 
+    def seal_apart(self, context: str, secret: bytes) -> bytes:
+        """Under the newest backup key."""
+        version = _newest(self._alone, KeyName.BACKUP)
+        key = self._load(KeyName.BACKUP, version)
+        return wrapped(secret, kek=key, version=version, context=f"apart/{context}", nonce=self._random.token(12))
+
+    def open_apart(self, context: str, blob: bytes) -> bytes:
+        """Under the backup key that the blob names."""
+        version = kek_version(blob)
+        if version not in self.versions(KeyName.BACKUP):
+            raise CannotUnwrapError(f"what was sealed for {context!r} needs a backup key that is not here")
+        return unwrapped(blob, kek=self._load(KeyName.BACKUP, version), context=f"apart/{context}")
+
     def add_custodian(self, custodian: str) -> int:
         """Version 1 where there is none."""
         name = _custodian(custodian)

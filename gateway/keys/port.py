@@ -76,6 +76,12 @@ class Keys(Protocol):
     def unwrap(self, context: str, blob: bytes) -> bytes:
         """What ``wrap`` was given, under whichever kek version it used."""
 
+    def seal_apart(self, context: str, secret: bytes) -> bytes:
+        """``secret`` under the newest backup key, for what is kept off this machine; bound to ``context``."""
+
+    def open_apart(self, context: str, blob: bytes) -> bytes:
+        """What ``seal_apart`` was given, under whichever version of the backup key it used."""
+
     def ledger_signer(self, name: str, *, version: int | None = None) -> Signer:
         """The ledger's Ed25519 key under the log's ``name``; the newest version unless told."""
 
