@@ -55,6 +55,9 @@ for verb in (research.login, research.logout, research.catalogue, research.apply
 app.command()(leakcheck)
 receipts.add_to(research.release, ledger)
 ledger.command("export")(reports.export)
+ledger.command("follow")(reports.follow_release)
+ledger.command("open-counts")(reports.open_for_auditor)
+ledger.command("check-counts")(reports.check_counts)
 app.add_typer(reports.report, name="report")
 
 

@@ -21,7 +21,7 @@ from gateway.worker import run_round
 from tests.gateway.kills.driver import can_count
 from tests.world import PASSWORD, World, reopened
 
-HEADERS = 1500
+HEADERS = 600
 """More than the head of an answer on the data port has, or a refusal with its body, in bytes."""
 
 
