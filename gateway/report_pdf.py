@@ -63,9 +63,7 @@ def pdf(page: Page, *, at: datetime, font: Path | None = None) -> bytes:
 
 def _table(document: Any, page: Page) -> None:
     document.set_font_size(_SMALL)
-    with document.table(
-        col_widths=tuple(page.widths), line_height=4, text_align="LEFT", first_row_as_headings=True
-    ) as table:
+    with document.table(col_widths=tuple(page.widths), line_height=4, text_align="LEFT", padding=0.8) as table:
         for cells in (page.columns, *page.rows):
             row = table.row()
             for cell in cells:
