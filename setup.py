@@ -18,6 +18,7 @@ setup(
             optional=True,
         ),
         Extension("deid.native._tables", sources=["deid/native/tables.c"], extra_compile_args=FLAGS, optional=True),
+        Extension("deid.native._judging", sources=["deid/native/judging.c"], extra_compile_args=FLAGS, optional=True),
         Extension("deid.native._measure", sources=["deid/native/measure.c"], extra_compile_args=FLAGS, optional=True),
         *(
             Extension(

@@ -19,7 +19,8 @@ _SEAL = ("单位负责人（签字） head of the unit: ____________________　�
          "填报单位（盖章） seal of the unit: ____________________")  # fmt: skip
 _WORDS = {
     "mainland": "内地", "hong_kong": "香港", "macau": "澳门", "overseas": "境外", "open": "进行中",
-    "complete": "已完成", "expired": "已到期", "revoked": "已撤销", "superseded": "已替换", "lost": "中断", "again": "再次下载",
+    "complete": "已完成", "expired": "已到期", "revoked": "已撤销", "superseded": "已替换", "lost": "中断",
+    "again": "再次下载",
     "yes": "是", "no": "否",
     "perhaps": "可能", "unknown": "未知", "confirmed": "已确认", "proposed": "待确认", "erased": "已删除",
     "does not open": "不符", "withdrawn": "已退出",

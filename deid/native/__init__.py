@@ -38,8 +38,14 @@ except ImportError:
     has_tables = False
 else:
     has_tables = True
+try:
+    from deid.native import _judging
+except ImportError:
+    has_judging = False
+else:
+    has_judging = True
 
 __all__ = [
-    "_fastq", "_measure", "_reads", "_tables", "_variants",
-    "has_fastq", "has_measure", "has_reads", "has_tables", "has_variants",
+    "_fastq", "_judging", "_measure", "_reads", "_tables", "_variants",
+    "has_fastq", "has_judging", "has_measure", "has_reads", "has_tables", "has_variants",
 ]  # fmt: skip

@@ -16,7 +16,7 @@ typedef struct { double score; int32_t axis, first, last; } Cut;
 typedef struct {
     int32_t quasi, sensitive, width, rules;
     int64_t n, k;
-    int32_t *rows, *spare, *classes;
+    int32_t *rows, *starts;  /* a line a combination: ranks, weight, number; where each class starts */
     Ladder *ladder;          /* quasi-identifiers, then sensitive columns */
     Rule *rule;
     const double **whole;    /* of each sensitive column, the share of each value in the table */
@@ -178,17 +178,20 @@ static void candidates(Task *t, int64_t lo, int64_t hi, int64_t total, int32_t a
     }
 }
 
-/* Rows of the left side first, each side in its old order; the place where the right side starts. */
+static void swap(int32_t *a, int32_t *b, int32_t width) {
+    for (int32_t c = 0; c < width; c++) { int32_t held = a[c]; a[c] = b[c]; b[c] = held; }
+}
+
+/* Rows of the left side first; the place where the right side starts. In place: the order within a side means nothing. */
 static int64_t divide(Task *t, int64_t lo, int64_t hi, const Cut *c) {
-    size_t bytes = (size_t)t->width * 4;
-    int64_t left = lo, right = 0;
-    for (int64_t i = lo; i < hi; i++) {
-        int32_t *row = t->rows + i * t->width;
-        if (on_left(c, row)) { if (left != i) memcpy(t->rows + left * t->width, row, bytes); left++; }
-        else memcpy(t->spare + right++ * t->width, row, bytes);
+    int64_t right = hi;
+    while (lo < right) {
+        int32_t *row = t->rows + lo * t->width;
+        if (on_left(c, row)) { lo++; continue; }
+        do right--; while (lo < right && !on_left(c, t->rows + right * t->width));
+        if (lo < right) { swap(row, t->rows + right * t->width, t->width); lo++; }
     }
-    memcpy(t->rows + left * t->width, t->spare, (size_t)right * bytes);
-    return left;
+    return lo;
 }
 
 static int best_cut(Task *t, int64_t lo, int64_t hi, Cut *chosen) {
@@ -214,8 +217,7 @@ static int64_t run(Task *t, const int64_t *parts, int64_t count) {
             Cut cut;
             depth--;
             if (!best_cut(t, lo, hi, &cut)) {
-                for (int64_t i = lo; i < hi; i++) t->classes[t->rows[i * t->width + t->width - 1]] = (int32_t)made;
-                made++;
+                t->starts[made++] = (int32_t)lo;
                 continue;
             }
             int64_t middle = divide(t, lo, hi, &cut);
@@ -256,7 +258,7 @@ static int sound(const Task *t, const Py_buffer *b, const int64_t *parts, int64_
 
 static void *room_for(int64_t count, size_t size) { return PyMem_RawCalloc((size_t)(count > 0 ? count : 1), size); }
 
-/* split(rows, classes, shapes, levels, costs, whole, rules, limits, parts, quasi, k) -> number of classes. */
+/* split(rows, starts, shapes, levels, costs, whole, rules, limits, parts, quasi, k) -> number of classes. */
 static PyObject *split(PyObject *self, PyObject *args) {
     Py_buffer b[9];
     int quasi;
@@ -269,7 +271,7 @@ static PyObject *split(PyObject *self, PyObject *args) {
     int32_t columns = (int32_t)(b[2].len / 8), largest = 1;
     int64_t entries = 0, values = 0, all = 0, count = b[8].len / 8 - 1;
     Task t = {.quasi = quasi, .sensitive = columns - quasi, .width = columns + 2, .rules = (int32_t)(b[6].len / 8),
-              .n = b[1].len / 4, .k = k, .rows = b[0].buf, .classes = b[1].buf};
+              .n = b[1].len / 4, .k = k, .rows = b[0].buf, .starts = b[1].buf};
     int fits = quasi > 0 && quasi <= columns && k > 0 && count > 0;
     for (int32_t c = 0; fits && c < columns; c++) {
         if (shapes[2 * c] < 1 || shapes[2 * c + 1] < 1) fits = 0;
@@ -279,12 +281,12 @@ static PyObject *split(PyObject *self, PyObject *args) {
         if (c >= quasi) values += shapes[2 * c];
     }
     fits = fits && b[5].len == values * 8 && b[3].len == entries * 4 && b[4].len == entries * 8;
-    t.spare = room_for(t.n * t.width, 4); t.ladder = room_for(columns, sizeof *t.ladder);
+    t.ladder = room_for(columns, sizeof *t.ladder);
     t.rule = room_for(t.rules, sizeof *t.rule); t.whole = room_for(columns, sizeof *t.whole);
     t.count = room_for(largest, 8); t.held = room_for(largest, 8); t.value = room_for(largest, 4);
     t.share = room_for(largest, 8); t.above = room_for(largest, 8); t.below = room_for(largest, 8);
     t.cut = room_for(all, sizeof *t.cut);
-    int got = t.spare && t.ladder && t.rule && t.whole && t.count && t.held && t.value && t.share && t.above && t.below && t.cut;
+    int got = t.ladder && t.rule && t.whole && t.count && t.held && t.value && t.share && t.above && t.below && t.cut;
     for (int32_t c = 0; fits && got && c < columns; c++) {
         t.ladder[c] = (Ladder){shapes[2 * c], shapes[2 * c + 1], levels, costs};
         levels += (int64_t)shapes[2 * c] * shapes[2 * c + 1];
@@ -297,7 +299,7 @@ static PyObject *split(PyObject *self, PyObject *args) {
     Py_BEGIN_ALLOW_THREADS
     if (fits) made = run(&t, b[8].buf, count);
     Py_END_ALLOW_THREADS
-    PyMem_RawFree(t.spare); PyMem_RawFree(t.ladder); PyMem_RawFree(t.rule); PyMem_RawFree(t.whole); PyMem_RawFree(t.count);
+    PyMem_RawFree(t.ladder); PyMem_RawFree(t.rule); PyMem_RawFree(t.whole); PyMem_RawFree(t.count);
     PyMem_RawFree(t.held); PyMem_RawFree(t.value); PyMem_RawFree(t.share); PyMem_RawFree(t.above); PyMem_RawFree(t.below); PyMem_RawFree(t.cut);
     for (int i = 0; i < 9; i++) PyBuffer_Release(&b[i]);
     if (!got || made == -1) return PyErr_NoMemory();

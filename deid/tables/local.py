@@ -15,42 +15,37 @@ import numpy as np
 from deid.tables.classes import Classes, combine, good_classes, group
 from deid.tables.columnar import Codes, Mask
 from deid.tables.hierarchy import Axis
-from deid.tables.judging import Chosen, Problem
+from deid.tables.judging import ROUND, Chosen, Problem
 from deid.tables.measures import Floats, Sensitive, holds
 from deid.tables.search import not_met
-from deid.tables.splitting import Protected, Splitting, Tree, split
+from deid.tables.splitting import Protected, Ranks, Splitting, Tree, split
 
 
 def recode_locally(problem: Problem) -> Chosen:
     """The height of each combination on each axis. Raises ModelError when too many classes fail at the very top."""
     bounds = [_allowed_levels(axis) for axis in problem.axes]
-    codes = [
-        axis.codes[levels[-1]][base] for axis, base, levels in zip(problem.axes, problem.base, bounds, strict=True)
-    ]
     sizes = [len(axis.labels[levels[-1]]) for axis, levels in zip(problem.axes, bounds, strict=True)]
+    codes = (
+        axis.codes[levels[-1]][base] for axis, base, levels in zip(problem.axes, problem.base, bounds, strict=True)
+    )
     parts, count = group(combine(codes, sizes, len(problem.weights)))
     kept = _kept(problem, parts, count)
-    order = np.flatnonzero(kept)[np.argsort(parts[kept], kind="stable")]
-    trees, ranks = [], []
-    for axis, base, levels in zip(problem.axes, problem.base, bounds, strict=True):
+    order = np.flatnonzero(kept)[np.argsort(parts[kept], kind="stable")] if count > 1 else np.flatnonzero(kept)
+    starts = np.flatnonzero(np.r_[True, np.diff(parts[order]) != 0, True])
+    del parts
+    rows: Ranks = np.empty((len(order), len(problem.axes) + len(problem.wanted.sensitive) + 2), np.int32)
+    trees = []
+    for at, (axis, base, levels) in enumerate(zip(problem.axes, problem.base, bounds, strict=True)):
         tree, rank = _tree(axis, levels)
         trees.append(tree)
-        ranks.append(rank[base[order]])
-    starts = np.flatnonzero(np.r_[True, np.diff(parts[order]) != 0, True])
+        rows[:, at] = rank[base[order]]
+    for at, column in enumerate(problem.wanted.sensitive, start=len(trees)):
+        rows[:, at] = column.codes[order]
+    rows[:, -2], rows[:, -1] = problem.weights[order], order
     protected = [_protect(column.of(order), problem.weights[order]) for column in problem.wanted.sensitive]
-    task = Splitting(
-        ranks=np.stack([*ranks, *(column.codes[order] for column in problem.wanted.sensitive)], axis=1),
-        weights=problem.weights[order],
-        quasi=tuple(trees),
-        sensitive=tuple(protected),
-        parts=starts,
-        k=problem.wanted.k,
-    )
-    classes, made = split(task)
-    by_class = np.argsort(classes, kind="stable")
-    starts = np.searchsorted(classes[by_class], np.arange(made))
-    heights = [_heights(tree, rank[by_class], starts)[classes] for tree, rank in zip(trees, ranks, strict=True)]
-    return _chosen(problem, bounds, heights, order)
+    del order
+    task = Splitting(rows=rows, quasi=tuple(trees), sensitive=tuple(protected), parts=starts, k=problem.wanted.k)
+    return _chosen(problem, bounds, task, split(task))
 
 
 def _allowed_levels(axis: Axis) -> Sequence[int]:
@@ -94,7 +89,7 @@ def _protect(column: Sensitive, weights: Codes) -> Protected:
     return Protected(tree=Tree(levels=levels, costs=np.zeros(levels.shape)), whole=whole, rules=column.rules)
 
 
-def _heights(tree: Tree, ranks: Codes, starts: Codes) -> Codes:
+def _heights(tree: Tree, ranks: Ranks, starts: Codes) -> Codes:
     """The lowest level at which each class is one group; ``ranks`` lie class by class."""
     first, last = np.minimum.reduceat(ranks, starts), np.maximum.reduceat(ranks, starts)
     height = np.zeros(len(starts), np.int64)
@@ -103,15 +98,21 @@ def _heights(tree: Tree, ranks: Codes, starts: Codes) -> Codes:
     return height
 
 
-def _chosen(problem: Problem, bounds: Sequence[Sequence[int]], heights: Sequence[Codes], order: Codes) -> Chosen:
-    total = int(problem.weights.sum())
+def _chosen(problem: Problem, bounds: Sequence[Sequence[int]], task: Splitting, starts: Codes) -> Chosen:
+    """What each class climbs, written to its combinations; the rest is suppressed."""
+    total, order = int(problem.weights.sum()), task.rows[:, -1]
+    sizes = np.diff(np.append(starts, len(order)))
     bad = np.ones(len(problem.weights), np.bool_)
     bad[order] = False
+    gone = int(problem.weights[bad].sum())
     levels, losses = [], []
-    for axis, base, allowed, height in zip(problem.axes, problem.base, bounds, heights, strict=True):
-        level = np.full(len(bad), allowed[-1], np.int64)
-        level[order] = np.asarray(allowed)[height]
-        cost: Floats = np.stack(axis.cost)[level, base]
-        losses.append(float((np.where(bad, 1.0, cost) * problem.weights).sum() / total))
+    for at, (axis, allowed, tree) in enumerate(zip(problem.axes, bounds, task.quasi, strict=True)):
+        ranks = np.ascontiguousarray(task.rows[:, at])
+        height = np.repeat(_heights(tree, ranks, starts), sizes)
+        level = np.full(len(bad), allowed[-1], np.int8)
+        level[order] = np.asarray(allowed, np.int8)[height]
+        base = problem.base[at][order]
+        cost: Floats = np.stack(axis.cost)[level[order], base]
+        losses.append(round(float(((cost * task.weights).sum() + gone) / total), ROUND))
         levels.append(level)
     return Chosen(levels=tuple(levels), bad=bad, losses=tuple(losses), optimal=False, evaluated=None)

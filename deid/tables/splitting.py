@@ -18,10 +18,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from deid import native
 from deid.tables.columnar import Codes, Mask
 from deid.tables.measures import SLACK, Floats, Rule
+
+Ranks = npt.NDArray[np.int32]
 
 KINDS = ("distinct", "entropy", "recursive", "equal", "ordered", "hierarchical")
 
@@ -53,17 +56,27 @@ class Protected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Splitting:
-    """Ranks of each combination (combinations x columns, quasi-identifiers first), weights, trees, parts and k.
+    """The combinations and what is wanted.
 
-    ``parts`` are the offsets of the classes to start from; combinations lie part by part.
+    ``rows`` has a line for each combination: the rank of its value in each column (quasi-identifiers first), its weight
+    and its own number. ``parts`` are the offsets of the classes to start from; combinations lie part by part.
     """
 
-    ranks: Codes
-    weights: Codes
+    rows: Ranks
     quasi: tuple[Tree, ...]
     sensitive: tuple[Protected, ...]
     parts: Codes
     k: int
+
+    @property
+    def ranks(self) -> Ranks:
+        """The ranks alone."""
+        return self.rows[:, :-2]
+
+    @property
+    def weights(self) -> Ranks:
+        """The weights alone."""
+        return self.rows[:, -2]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -76,21 +89,18 @@ class _Cut:
     last: int
 
 
-def split(task: Splitting) -> tuple[Codes, int]:
-    """The class of each combination and the number of classes."""
+def split(task: Splitting) -> Codes:
+    """Where each class starts; ``task.rows`` lie class by class afterwards."""
     return _in_kernel(task) if native.has_tables else split_in_python(task)
 
 
-def _in_kernel(task: Splitting) -> tuple[Codes, int]:
-    count = len(task.weights)
-    rows = np.empty((count, task.ranks.shape[1] + 2), np.int32)
-    rows[:, :-2], rows[:, -2], rows[:, -1] = task.ranks, task.weights, np.arange(count)
-    classes = np.empty(count, np.int32)
+def _in_kernel(task: Splitting) -> Codes:
+    starts = np.empty(len(task.rows), np.int32)
     trees = [*task.quasi, *(column.tree for column in task.sensitive)]
     rules = [(at, rule) for at, column in enumerate(task.sensitive) for rule in column.rules]
     made = native._tables.split(
-        rows,
-        classes,
+        task.rows,
+        starts,
         np.array([(tree.levels.shape[1], len(tree.levels)) for tree in trees], np.int32),
         np.concatenate([tree.levels.reshape(-1) for tree in trees]).astype(np.int32),
         np.concatenate([tree.costs.reshape(-1) for tree in trees]),
@@ -101,24 +111,27 @@ def _in_kernel(task: Splitting) -> tuple[Codes, int]:
         len(task.quasi),
         task.k,
     )
-    return classes.astype(np.int64), made
+    return starts[:made].astype(np.int64)
 
 
-def split_in_python(task: Splitting) -> tuple[Codes, int]:
+def split_in_python(task: Splitting) -> Codes:
     """The kernel's twin."""
-    classes, made = np.zeros(len(task.weights), np.int64), 0
+    order: list[Codes] = []
+    starts, at = [], 0
     for low, high in zip(task.parts[:-1].tolist(), task.parts[1:].tolist(), strict=True):
         stack = [np.arange(low, high)]
         while stack:
             rows = stack.pop()
             cut = _best(task, rows)
             if cut is None:
-                classes[rows] = made
-                made += 1
+                order.append(rows)
+                starts.append(at)
+                at += len(rows)
                 continue
             left = _left(task, rows, cut)
             stack += [rows[~left], rows[left]]
-    return classes, made
+    task.rows[:] = task.rows[np.concatenate(order)]
+    return np.array(starts, np.int64)
 
 
 def _left(task: Splitting, rows: Codes, cut: _Cut) -> Mask:

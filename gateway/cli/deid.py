@@ -19,14 +19,13 @@ import typer
 
 from deid.errors import RecipeError
 from deid.recipe import Recipe, load_recipe
-from gateway.bootstrap import TASKS, SystemRandomness
 from gateway.cli.sealing import _Finished
 from gateway.cli.show import read_yaml
 from gateway.errors import BadInput
+from gateway.machine import TASKS, SystemRandomness
 from gateway.sandbox.port import Limits
 from gateway.sandbox.runner import ProcessSandbox
 
-deid = typer.Typer(no_args_is_help=True, help="De-identify one file by one recipe. Makes no release.")
 RecipeFile = Annotated[Path, typer.Option("--recipe", help="The recipe; files it names stand beside it.")]
 ReportFile = Annotated[Path, typer.Option("--report", help="Where the report (JSON) goes.")]
 People = Annotated[Path, typer.Option("--participants", help="YAML or JSON: source name to internal code.")]
@@ -35,7 +34,6 @@ Region = Annotated[str | None, typer.Option(help="CONTIG, CONTIG:BASE or CONTIG:
 MEMORY = 2 << 30
 
 
-@deid.command("vcf")
 def vcf(
     source: Path, out: Path, recipe: RecipeFile, report: ReportFile, participants: People,
     threads: Threads = 1, region: Region = None,
@@ -50,7 +48,6 @@ def vcf(
     print(index_variants(out))
 
 
-@deid.command("reads")
 def reads(
     source: Path, out: Path, recipe: RecipeFile, report: ReportFile, participants: People,
     threads: Threads = 1, region: Region = None,
@@ -74,20 +71,17 @@ def reads(
     print(index_reads(out))
 
 
-@deid.command("fastq")
 def fastq(source: Path, out: Path, recipe: RecipeFile, report: ReportFile, threads: Threads = 1) -> None:
     """One FASTQ of one participant."""
     spec = {"participants": {}, "key": SystemRandomness().token(16).hex(), "options": {"threads": threads}}
     _run("fastq", source, out, recipe, report, spec=spec)
 
 
-@deid.command("matrix")
 def matrix(source: Path, out: Path, recipe: RecipeFile, report: ReportFile, participants: People) -> None:
     """An expression or methylation matrix, features in rows."""
     _run("matrix", source, out, recipe, report, spec={"participants": read_yaml(participants)})
 
 
-@deid.command("frequencies")
 def frequencies(
     source: Path, out: Path, recipe: RecipeFile, report: ReportFile, participants: People,
     earlier: Annotated[Path | None, typer.Option(help="Participants of the last snapshot, in the same form.")] = None,
