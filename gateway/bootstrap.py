@@ -27,7 +27,8 @@ from gateway.crypt4gh.streams import Source
 from gateway.env import Env, Objects
 from gateway.errors import BadInput, Unavailable
 from gateway.journal import Journal
-from gateway.keys import FileKeys
+from gateway.keys import FileKeys, KeyName
+from gateway.keys.further import Line, ml_dsa_line, sm2_line
 from gateway.keys.token import TokenKeys, open_token
 from gateway.ledger.embedded import LEASE_SECONDS, EmbeddedLedger
 from gateway.ledger.files import DiskLogFiles
@@ -44,8 +45,9 @@ from gateway.staging import SealedStore, Staging
 from gateway.store.outbox import SqlLease, SqlOutbox
 from gateway.store.transactions import SqlUnitOfWork, open_engine
 from gateway.telemetry import span
+from gateway.verifier.further import Sm2Key
 from gateway.verifier.note import VerifierKey
-from gateway.verifier.policy import parse_policy
+from gateway.verifier.policy import WitnessKey, parse_policy
 from gateway.witness import Cosigning
 from gateway.witness_http import HttpPost
 from policies.decide import load_policy
@@ -152,6 +154,7 @@ def open_env(
         origin=home.origin,
         fence=lease.take,
         signers=partial(signer_of, keys, home.origin),
+        further=[line for _, line in further_lines(settings, keys, home.origin, random)],
     )
     cosigning = open_cosigning(settings, files, used_clock)
     journal = open_journal(settings, home, keys, uow)
@@ -184,6 +187,20 @@ def open_keys(settings: Settings, random: Randomness) -> FileKeys:
         return FileKeys(root, random)
     token = open_token(settings.pkcs11_module, settings.pkcs11_token, settings.pkcs11_pin_file)
     return TokenKeys(root, random, token)
+
+
+def further_lines(
+    settings: Settings, keys: FileKeys, origin: str, random: Randomness
+) -> list[tuple[WitnessKey | Sm2Key, Line]]:
+    """The lines that the settings want, each with its public key; a key is made when it is first wanted."""
+    made: list[tuple[WitnessKey | Sm2Key, Line]] = []
+    for kind in filter(None, settings.further_lines.split(",")):
+        name = KeyName.LEDGER_ML_DSA if kind == "ml-dsa" else KeyName.LEDGER_SM2
+        if not keys.versions(name):
+            keys.rotate(name)
+        seed = keys.secret(name)
+        made.append(ml_dsa_line(origin, seed) if kind == "ml-dsa" else sm2_line(origin, seed, random.token))
+    return made
 
 
 def signer_of(keys: FileKeys, origin: str, key: VerifierKey) -> Signer | None:

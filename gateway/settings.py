@@ -82,6 +82,11 @@ class Settings(BaseSettings):
         description="Folder off this machine, there beforehand, for the sealed journal that a restored backup is "
         "brought up from; unset means that a restore loses what came after the backup",
     )
+    further_lines: str = Field(
+        default="",
+        pattern=r"^$|^(ml-dsa|sm2)(,(ml-dsa|sm2))?$",
+        description="Further signature lines on each checkpoint: `ml-dsa`, `sm2`, or both with a comma; empty: none",
+    )
     pkcs11_module: Path | None = Field(
         default=None,
         description="PKCS#11 library of the token that keeps the ledger's signing key; unset means a file in the home",

@@ -10,7 +10,15 @@ from typing import Annotated, Any
 import typer
 
 from gateway.audit import audit_database
-from gateway.bootstrap import database_url, open_env, open_journal, read_home
+from gateway.bootstrap import (
+    SystemRandomness,
+    database_url,
+    further_lines,
+    open_env,
+    open_journal,
+    open_keys,
+    read_home,
+)
 from gateway.errors import BadInput, GatewayError
 from gateway.journal import replay
 from gateway.key_rotation import rotate_log_key
@@ -18,6 +26,7 @@ from gateway.ledger import DiskLogFiles, FactIndex
 from gateway.settings import load_settings
 from gateway.store.transactions import SqlUnitOfWork, open_engine
 from gateway.verifier import verify_log
+from gateway.verifier.further import parse_sm2_key, verify_sm2_line
 from gateway.verifier.note import parse_vkey
 from gateway.verifier.rotation import read_log_keys
 
@@ -74,6 +83,30 @@ def ledger_rotate(as_json: AsJson = False) -> None:
     body = {"number": made.number, "size": made.size, "old": str(made.old), "new": str(made.new)}
     lines = [f"from {made.size} entries on the log is signed by {made.new}", f"before: {made.old}"]
     show(body, lines, as_json=as_json)
+
+
+@ledger.command("further-keys")
+def ledger_further_keys(as_json: AsJson = False) -> None:
+    """The public keys of the further signature lines that the settings want: hand them to whoever shall check them."""
+    settings = load_settings()
+    random = SystemRandomness()
+    made = further_lines(settings, open_keys(settings, random), read_home(settings).origin, random)
+    keys = [str(key) for key, _ in made]
+    show(keys, keys or ["there are none; name them in TONGGUAN_FURTHER_LINES"], as_json=as_json)
+
+
+@ledger.command("check-sm2")
+def ledger_check_sm2(
+    signed: Annotated[Path, typer.Argument(help="A checkpoint.")],
+    key: Annotated[str, typer.Option(help="The SM2 key.")],
+) -> None:
+    """Check the SM2 line of a checkpoint. Exit 0 good, 1 not; it proves nothing without the log's own key."""
+    try:
+        verify_sm2_line(signed.read_bytes(), parse_sm2_key(key.strip()))
+    except (OSError, ValueError) as error:
+        print(f"{signed}: {error}")
+        raise typer.Exit(1) from None
+    print(f"{signed}: the SM2 line is good")
 
 
 @ledger.command("replay")

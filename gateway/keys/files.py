@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from gateway.keys.derivation import derived_key
 from gateway.keys.errors import CannotUnwrapError, KeysError, KeysUnreadableError
 from gateway.keys.folder import PrivateFolder
-from gateway.keys.port import KeyName, Keys, Purpose, Scope
+from gateway.keys.port import ON_DEMAND, KeyName, Keys, Purpose, Scope
 from gateway.keys.wrapping import kek_version, unwrapped, wrapped
 from gateway.ports import Randomness, Signer
 
@@ -67,7 +67,7 @@ class FileKeys(Keys):
         self._alone.create()
         self._custodians.create()
         for name in KeyName:
-            if not self.versions(name):
+            if name not in ON_DEMAND and not self.versions(name):
                 self._add(self._alone, name, 1, self._random.token(_SIZE))
 
     def versions(self, name: KeyName) -> Sequence[int]:

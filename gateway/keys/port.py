@@ -40,6 +40,12 @@ class KeyName(StrEnum):
     TOKEN = "token"  # noqa: S105 - the name of a key, not one
     BACKUP = "backup"
     SOURCE = "source"
+    LEDGER_ML_DSA = "ledger-ml-dsa"
+    LEDGER_SM2 = "ledger-sm2"
+
+
+ON_DEMAND = frozenset({KeyName.LEDGER_ML_DSA, KeyName.LEDGER_SM2})
+"""Made when the settings first name them, not with the home."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

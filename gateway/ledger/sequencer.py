@@ -12,7 +12,7 @@ checkpoint (a restored backup). Outbox rows may be dropped only below the size o
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -20,7 +20,7 @@ from gateway.errors import LedgerUnavailable
 from gateway.ports import Clock, Outbox, Signer
 from gateway.verifier import merkle
 from gateway.verifier.audit import CHECKPOINT, VKEY
-from gateway.verifier.note import Checkpoint, VerifierKey, parse_vkey
+from gateway.verifier.note import Checkpoint, VerifierKey, checkpoint_text, parse_vkey
 from gateway.verifier.rotation import LogKeys, read_log_keys
 from gateway.verifier.tiles import WIDTH, Tile
 
@@ -43,6 +43,8 @@ class Sequencer:
     """Asked before the size row and before the checkpoint: False when the lease has gone to somebody else."""
     floor: Callable[[], int] = lambda: 0
     """What the witnesses have seen, asked once before anything is signed: a restored backup must not sign below it."""
+    further: Sequence[Callable[[bytes, datetime], bytes]] = ()
+    """Each gives one more signature line for a head's text; none of them counts as the log's own."""
     signers: Callable[[VerifierKey], Signer | None] = lambda _key: None
     """The signer of a key that took the place of ours (``verifier.rotation``); None where it is not to be had here."""
     _floor: int | None = field(default=None, init=False)
@@ -158,7 +160,10 @@ class Sequencer:
     def _sign(self, size: int, root: bytes) -> None:
         """Publish the head, unless somebody published a later one meanwhile."""
         if self.head().size < size:
-            self.files.write(CHECKPOINT, sign_checkpoint(self.signer, size=size, root=root))
+            signed = sign_checkpoint(self.signer, size=size, root=root)
+            text = checkpoint_text(origin=self.origin, size=size, root=root)
+            lines = [line(text, self.clock.now()) for line in self.further]
+            self.files.write(CHECKPOINT, signed + b"".join(lines))
 
     def _refuse_rollback(self, size: int) -> None:
         """A log behind its witnesses goes on only when the very entries they saw are back at their places."""
