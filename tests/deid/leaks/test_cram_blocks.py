@@ -120,3 +120,9 @@ def test_a_block_that_no_encoding_names_is_a_finding() -> None:
     search = Search(name="x", needles=Needles([WHO]), show_values=False)
     assert search_container(search, head + body) is False
     assert [(one.where, one.kind) for one in search.findings] == [("cram:block 9", "unread-block")]
+    with pytest.raises(ValueError, match="checksum"):
+        search_container(search, head[:-1] + bytes([head[-1] ^ 1]) + body)
+    long = block(4, 3, b"text that is longer than it says", method=1)
+    shorter = summed(long[:-4].replace(bytes([32, 31, 139]), bytes([31, 31, 139])))
+    with pytest.raises(ValueError, match="block"):
+        search_container(search, summed(struct.pack("<i", len(shorter)) + bytes(6) + b"\x01\0") + shorter)

@@ -128,6 +128,25 @@ def test_an_identifier_in_variants_is_found_and_does_not_leave(place: str, form:
     assert len(gzip.decompress(ours)) > 500
 
 
+@needs_bcftools
+def test_a_bcf_is_held_to_the_allow_list_of_header_lines_and_searched_behind_what_a_decoder_shows(
+    tmp_path: Path,
+) -> None:
+    text, naive = tmp_path / "s.vcf", tmp_path / "s.bcf"
+    text.write_bytes(
+        vcf_text("an unknown line").replace(b"\tSF=", b"\t").replace(b"50\tPASS\t.\t", b"50\tPASS\tSF=yyyyyyyyyyyyy\t")
+    )
+    subprocess.run(["bcftools", "view", "--no-version", "-Ou", "-o", naive, text], check=True, capture_output=True)
+    raw = gzip.decompress(naive.read_bytes())
+    assert ("header:##ward", "header-line") in {(one.where, one.kind) for one in found(raw)}
+    # A text value ends at its first zero byte for every decoder.
+    clean = raw.replace(WHO.encode(), b"x" * len(WHO))
+    behind = clean.replace(b"y" * 13, b"\0" + WHO.encode())
+    assert WHO.encode() in behind
+    assert not is_found(clean)
+    assert any(one.where.startswith("bcf:byte") for one in found(behind))
+
+
 READ_HEADER = {
     **{f"@SQ {tag}": ("SQ", tag) for tag in ("UR", "SP", "DS", "AS", "AN")},
     **{f"@RG {tag}": ("RG", tag) for tag in ("ID", "SM", "LB", "PU", "BC", "DS", "CN", "PM", "PG", "FO", "KS", "PL")},
@@ -241,7 +260,8 @@ def test_an_identifier_in_an_index_is_found_and_ours_are_clean(tmp_path: Path) -
         made = pysam.tabix_index(str(tmp_path / "named.vcf"), preset="vcf", force=True, keep_original=True, csi=csi)
         index = Path(f"{made}.{'csi' if csi else 'tbi'}").read_bytes()
         assert ("index:name 1", "source-identifier") in {(one.where, one.kind) for one in found(index)}
-        assert is_found(gzip.compress(gzip.decompress(index) + bytes(8) + WHO.encode(), mtime=0))
+        more = found(gzip.compress(gzip.decompress(index) + bytes(8) + WHO.encode(), mtime=0))
+        assert ("index:trailing", "container-field") in {(one.where, one.kind) for one in more}
     ours = tmp_path / "ours.vcf.gz"
     ours.write_bytes(released_variants(gzip.compress(vcf_text("ID")), "ID", "vcf"))
     bam = tmp_path / "ours.bam"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import struct
 
 import pysam
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from deid.bgzf import EOF_BLOCK, deflate_blocks
 from deid.genomic import assess_variants
 from deid.variants import VariantError, copy_view, core_view, plan_from_steps
+from deid.variants.bcf_copy import reordered_bcf
 
 PEOPLE = ["LiMing", "WangFang", "P3", "P4"]
 CODES = {"LiMing": "c1", "P3": "c2", "P4": "c3"}
@@ -136,3 +138,19 @@ def test_no_mutant_of_a_bcf_core_view_does_more_than_be_refused(made):
             said += str(error)
     assert {"bad_bcf", "truncated"} <= codes
     assert not any(code in said for code in NAMES)
+
+
+def one_record(samples: int, individual: bytes) -> bytes:
+    shared = struct.pack("<iiifII", 0, 9, 1, 0.0, 1 << 16, 1 << 24 | samples) + b"\x07\x17A\x00"
+    return struct.pack("<2I", len(shared), len(individual)) + shared + individual
+
+
+def test_a_record_of_other_samples_or_of_other_length_is_not_copied():
+    field = b"\x11\x01\x11"  # key 1, one 8-bit number for each sample
+    whole = one_record(2, field + b"\x05\x07")
+    assert list(reordered_bcf(whole, [], [1, 0])) == [(one_record(2, field + b"\x07\x05"), 1)]
+    for record, order in ((whole, [0]), (whole, [1, 0, 2]), (one_record(2, field + b"\x05\x07\x09"), [1, 0]),
+                          (one_record(2, field + b"\x05"), [1, 0]), (one_record(2, b"\x21\x01\x11\x05\x07"), [1, 0]),
+                          (one_record(2, b"\x11\x01\x1f\x05\x07"), [1, 0])):  # fmt: skip
+        with pytest.raises(VariantError, match="record 1"):
+            list(reordered_bcf(record, [], order))
