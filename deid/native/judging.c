@@ -29,12 +29,16 @@ typedef struct {
 
 static void *room_for(int64_t count, size_t size) { return PyMem_RawCalloc((size_t)(count > 0 ? count : 1), size); }
 
-/* Number the classes: rows whose labels are equal on every axis. */
-static void number_classes(Task *t, uint64_t mask) {
+/* Number the classes: rows whose labels are equal on every axis. 0 where a number leads outside an array. */
+static int number_classes(Task *t, uint64_t mask) {
     for (int64_t i = 0; i < t->n; i++) {
         const int32_t *row = t->base + i * t->axes;
         int64_t key = 0;
-        for (int64_t a = 0; a < t->axes; a++) key = key * t->at[2 * a + 1] + t->codes[t->at[2 * a] + row[a]];
+        if (t->weights[i] < 1) return 0;
+        for (int64_t a = 0; a < t->axes; a++) {
+            if (row[a] < 0 || t->at[2 * a] + row[a] >= t->entries) return 0;
+            key = key * t->at[2 * a + 1] + t->codes[t->at[2 * a] + row[a]];
+        }
         uint64_t place = ((uint64_t)key * 11400714819323198485ull) >> 20;
         int64_t slot;
         while ((slot = t->slots[place & mask]) && t->keys[slot - 1] != key) place++;
@@ -42,6 +46,10 @@ static void number_classes(Task *t, uint64_t mask) {
         t->of[i] = (int32_t)(slot - 1);
         t->size[slot - 1] += t->weights[i];
     }
+    for (int64_t c = 0; c < t->columns; c++)
+        for (int64_t i = 0; i < t->n; i++)
+            if (t->held[c * t->n + i] < 0 || t->held[c * t->n + i] >= t->values[c]) return 0;
+    return 1;
 }
 
 /* Rows of each class with each value of one sensitive column. */
@@ -103,7 +111,7 @@ static double least_of(const Task *t, const Rule *r, int32_t values, const doubl
 
 /* Which classes fail k or l, how far each is (greatest excess over reach, and over t), rows that must go for it. */
 static double mark(Task *t, int relative) {
-    double failed = 0, least = 0, lost = 0;
+    double failed = 0, lost = 0;
     if (!relative) for (int64_t c = 0; c < t->count; c++) t->good[c] = t->size[c] >= t->k;
     for (int64_t r = 0; r < t->rules; r++) {
         const Rule *rule = &t->rule[r];
@@ -121,14 +129,19 @@ static double mark(Task *t, int relative) {
             double needed = (double)t->size[c] * (t->limit ? beyond / (1 - reach) : 1);
             if (needed > t->sure[c]) t->sure[c] = needed;
         }
-        double rows = relative ? least_of(t, rule, values, whole) : 0;
-        if (rows > least) least = rows;
     }
     for (int64_t c = 0; c < t->count; c++) {
         if (!t->good[c]) { t->sure[c] = (double)t->size[c]; lost += t->sure[c]; }
         failed += t->sure[c];
     }
-    return lost + least > failed ? lost + least : failed;
+    for (int64_t r = 0; relative && failed <= (double)t->limit && r < t->rules; r++) {
+        const Rule *rule = &t->rule[r];
+        if (rule->kind != EQUAL) continue;
+        if (t->rules > 1) count_cells(t, rule->column); /* else they are still there */
+        double least = lost + least_of(t, rule, t->values[rule->column], whole_of(t, rule->column));
+        if (least > failed) failed = least;
+    }
+    return failed;
 }
 
 /* Whether every class that stays is close enough to all rows that stay. */
@@ -179,16 +192,6 @@ static int sound(const Task *t, const Py_buffer *b) {
     if (b[7].len != values * 8 || b[8].len != t->rules * (int64_t)sizeof(Rule)) return 0;
     for (int64_t r = 0; r < t->rules; r++) if (t->rule[r].column < 0 || t->rule[r].column >= t->columns) return 0;
     for (int64_t a = 0; a < t->axes; a++) if (t->at[2 * a] < 0 || t->at[2 * a] >= t->entries || t->at[2 * a + 1] < 1) return 0;
-    for (int64_t i = 0; i < t->n; i++) {
-        if (t->weights[i] < 1) return 0;
-        for (int64_t a = 0; a < t->axes; a++) {
-            int32_t v = t->base[i * t->axes + a];
-            if (v < 0 || t->at[2 * a] + v >= t->entries) return 0;
-        }
-    }
-    for (int64_t c = 0; c < t->columns; c++)
-        for (int64_t i = 0; i < t->n; i++)
-            if (t->held[c * t->n + i] < 0 || t->held[c * t->n + i] >= t->values[c]) return 0;
     return 1;
 }
 
@@ -217,7 +220,7 @@ static PyObject *judge(PyObject *self, PyObject *args) {
     }
     Py_BEGIN_ALLOW_THREADS
     if (fits && got) {
-        number_classes(&t, (uint64_t)slots - 1);
+        fits = number_classes(&t, (uint64_t)slots - 1);
         t.cells = PyMem_RawMalloc((size_t)(t.count * most) * 8);
         got = t.cells != NULL;
     }

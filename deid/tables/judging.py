@@ -22,8 +22,8 @@ from deid.tables.measures import SLACK, Sensitive, holds, measure
 ROUND = 12  # decimals of a loss: two sums of the same numbers in another order must not differ
 STEPS = 16  # parts of the range in which a share can lie
 MOST_VALUES = 16  # of a column whose shares are followed one by one
-_PARTS = 64  # parts kept at once
-_WORTH = 3  # a part is kept where it is this many times smaller than the one it came from
+_PARTS = 256  # parts kept at once
+_WORTH = 2  # a part is kept where it is this many times smaller than the one it came from
 
 Node = tuple[int, ...]
 
@@ -221,7 +221,10 @@ class Evaluator:
     def _judge(self, part: Problem, node: Node, classes: Classes) -> Judged:
         good = good_classes(classes, part.wanted, relative=False)
         sure = self._sure(part, classes, good)
-        certain = math.ceil(max(float(sure.sum()), self._least(part, classes, good)) - 1e-6)
+        certain = float(sure.sum())
+        if certain <= part.limit:
+            certain = max(certain, self._least(part, classes, good))
+        certain = math.ceil(certain - 1e-6)
         if certain > part.limit:
             return Judged(certain, math.inf, 0.0)
         more = self._more(part, node, classes, sure)

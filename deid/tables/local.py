@@ -121,17 +121,18 @@ def _chosen(problem: Problem, bounds: Sequence[Sequence[int]], task: Splitting, 
     """What each class climbs, written to its combinations; the rest is suppressed."""
     total, order = int(problem.weights.sum()), task.rows[:, -1]
     sizes = np.diff(np.append(starts, len(order)))
+    people = np.add.reduceat(task.weights, starts, dtype=np.int64)
     bad = np.ones(len(problem.weights), np.bool_)
     bad[order] = False
     gone = int(problem.weights[bad].sum())
     levels, losses = [], []
     for at, (axis, allowed, tree) in enumerate(zip(problem.axes, bounds, task.quasi, strict=True)):
         ranks = np.ascontiguousarray(task.rows[:, at])
-        height = np.repeat(_heights(tree, ranks, starts), sizes)
+        height = _heights(tree, ranks, starts)
         level = np.full(len(bad), allowed[-1], np.int8)
-        level[order] = np.asarray(allowed, np.int8)[height]
-        base = problem.base[at][order]
-        cost: Floats = np.stack(axis.cost)[level[order], base]
-        losses.append(round(float(((cost * task.weights).sum() + gone) / total), ROUND))
+        level[order] = np.repeat(np.asarray(allowed, np.int8)[height], sizes)
+        # A class is one group at its height, so one of its values says what all of them cost.
+        cost: Floats = tree.costs[height, ranks[starts]] / axis.weight
+        losses.append(round(float(((cost * people).sum() + gone) / total), ROUND))
         levels.append(level)
     return Chosen(levels=tuple(levels), bad=bad, losses=tuple(losses), optimal=False, evaluated=None)

@@ -34,7 +34,7 @@ def read_table(source: BinaryIO, *, columns: Sequence[str], form: InputForm, per
 
 def read_content(content: bytes, *, columns: Sequence[str], form: InputForm, person: str = "") -> tuple[Table, Any]:
     """``read_table`` of bytes that are held already."""
-    blocks = _blocks(content, columns, form)
+    blocks = _blocks(content, columns, form, [person])
     coders = {name: Coder() for name in columns if name != person}
     people: list[Any] = []
     for block in blocks:
@@ -50,13 +50,16 @@ def read_content(content: bytes, *, columns: Sequence[str], form: InputForm, per
 
 def read_texts(content: bytes, *, columns: Sequence[str], form: InputForm) -> list[Any]:
     """The listed columns as Arrow arrays of text, in the order listed. Raises TableError."""
-    blocks = [[block.column(name) for name in columns] for block in _blocks(content, columns, form)]
+    blocks = [[block.column(name) for name in columns] for block in _blocks(content, columns, form, columns)]
     return [pa.chunked_array([block[at] for block in blocks], pa.string()) for at in range(len(columns))]
 
 
-def _blocks(content: bytes, columns: Sequence[str], form: InputForm) -> Iterator[Any]:
+def _blocks(content: bytes, columns: Sequence[str], form: InputForm, plain: Sequence[str]) -> Iterator[Any]:
+    """Blocks of rows; the ``plain`` columns always come as text, others may come as codes and values."""
     _refuse_empty(content)
-    return _parquet_blocks(content, columns) if content[:4] == _PARQUET else _csv_blocks(content, columns, form)
+    if content[:4] == _PARQUET:
+        return _parquet_blocks(content, columns, plain)
+    return _csv_blocks(content, columns, form)
 
 
 class Coder:
@@ -68,11 +71,18 @@ class Coder:
 
     def add(self, cells: Any) -> None:
         """The next cells, an Arrow array; text once a distinct value, not once a cell."""
+        if pa.types.is_dictionary(cells.type) and len(cells.dictionary) > len(cells):
+            cells = cells.cast(cells.type.value_type)  # more values than cells: most of them stand elsewhere
         encoded = cells if pa.types.is_dictionary(cells.type) else cells.dictionary_encode(null_encoding="encode")
-        values = encoded.dictionary.cast(pa.string()).to_pylist()
+        values = [*encoded.dictionary.cast(pa.string()).to_pylist(), None]
+        indices = encoded.indices
+        if indices.null_count:
+            indices = indices.fill_null(len(values) - 1)
+        else:
+            values.pop()
         known = self.place
         moved = np.array([known.setdefault(value, len(known)) for value in values], np.int32)
-        self.blocks.append(moved[encoded.indices.to_numpy(zero_copy_only=False)])
+        self.blocks.append(moved[indices.to_numpy(zero_copy_only=False)])
 
     def column(self, missing: frozenset[str] = MISSING) -> Column:
         """All of it; what stands for a missing value is one."""
@@ -98,16 +108,20 @@ def _refuse_empty(content: bytes) -> None:
         raise TableError("table: the file is empty; check that it was written to its end", code="table_empty")
 
 
-def _parquet_blocks(content: bytes, columns: Sequence[str]) -> Iterator[Any]:
+def _parquet_blocks(content: bytes, columns: Sequence[str], plain: Sequence[str]) -> Iterator[Any]:
     try:
-        file = pq.ParquetFile(pa.BufferReader(content))
-        _check_header(file.schema_arrow.names, columns)
+        schema = pq.ParquetFile(pa.BufferReader(content)).schema_arrow
+        _check_header(schema.names, columns)
         for name in columns:
-            _refuse_nested(file.schema_arrow.field(name).type, name)
+            _refuse_nested(schema.field(name).type, name)
+        # Text comes as the codes and values it is stored as, where it is.
+        coded = [name for name in columns if name not in plain and pa.types.is_string(schema.field(name).type)]
+        file = pq.ParquetFile(pa.BufferReader(content), read_dictionary=coded)
         empty = pa.RecordBatch.from_pylist([], pa.schema([(name, pa.string()) for name in columns]))
         yield empty
         for batch in file.iter_batches(batch_size=_BLOCK, columns=list(columns)):
-            yield pa.table({name: _plain(batch.column(name)) for name in columns}).combine_chunks().to_batches()[0]
+            cells = [batch.column(name) if name in coded else _plain(batch.column(name)) for name in columns]
+            yield pa.RecordBatch.from_arrays(cells, list(columns))
     except (pa.ArrowException, OSError):
         raise TableError("table: not a readable Parquet file; it may be cut short", code="table_unreadable") from None
 

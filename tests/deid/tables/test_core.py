@@ -15,9 +15,10 @@ import pytest
 
 from deid.defaults import default_recipe
 from deid.errors import DeidError, ModelError, NamesError, TableError
-from deid.recipe import Recipe, load_recipe
+from deid.recipe import InputForm, Recipe, load_recipe
 from deid.tables.copying import copy_table
 from deid.tables.core import TableOutcome, core_table
+from deid.tables.reading import read_table
 
 HEADER = [
     "participant_id",
@@ -310,3 +311,21 @@ def test_t_closeness_of_the_output_equals_a_plain_computation() -> None:
     )
     assert outcome.report["models"]["t-closeness"]["reached"] == pytest.approx(t)
     assert min(held.total() for held in classes.values()) >= 4
+
+
+def test_parquet_is_read_as_the_same_cells_however_it_is_stored() -> None:
+    """Plain, coded, with missing cells, with more stored values than cells, and as numbers."""
+    cells = [None if n % 7 == 3 else f"v{n % 5}" for n in range(50)]
+    wide = pa.array([f"w{n}" for n in range(5000)]).dictionary_encode().take(pa.array(range(50)))
+    table = pa.table({"id": [f"p{n}" for n in range(50)], "a": cells, "w": wide, "n": [n % 3 for n in range(50)]})
+    found = []
+    for more in ({"use_dictionary": True}, {"use_dictionary": False}, {"row_group_size": 9, "version": "1.0"}):
+        held = io.BytesIO()
+        pq.write_table(table, held, **more)
+        read, ids = read_table(
+            io.BytesIO(held.getvalue()), columns=["id", "a", "w", "n"], form=InputForm(), person="id"
+        )
+        assert ids.to_pylist() == [f"p{n}" for n in range(50)]
+        found.append({name: column.cells() for name, column in read.columns.items()})
+    assert found[0] == found[1] == found[2]
+    assert found[0] == {"a": cells, "w": [f"w{n}" for n in range(50)], "n": [str(n % 3) for n in range(50)]}

@@ -139,6 +139,18 @@ def test_a_part_that_fails_diversity_is_suppressed_and_the_rest_is_cut() -> None
     assert len(written) == 12
 
 
+def test_a_part_that_the_population_does_not_hide_is_suppressed() -> None:
+    """Two trees without a common top: on one of them the population has two people only."""
+    rows: list[Row] = [("1", "pq"[n % 2], "m", "I") for n in range(12)] + [("2", "r", "f", "K")] * 2
+    FILES["apart.csv"] = b"p;u\nq;u\nr;v\ns;v\n"
+    FILES["people.csv"] = ("a,b,c\n" + "".join(",".join(row[:3]) + "\n" for row in rows)).encode()
+    text = text_of("[{k-map: {k: 5, population: people.csv}}]", 0.2)
+    report, written, _ = release(rows, text.replace(b"generalise: b.csv", b"generalise: apart.csv"))
+    assert report["removed"]["suppressed"] == 2
+    assert len(written) == 12
+    assert report["models"]["k-map"]["reached"] >= 5
+
+
 def test_a_high_column_of_few_rows_is_read_the_same_by_both() -> None:
     """The kernel sorts where a column has far more values than rows; the answer must not change."""
     draw = np.random.default_rng(5)
