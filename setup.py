@@ -17,18 +17,24 @@ setup(
             extra_compile_args=FLAGS,
             optional=True,
         ),
+        Extension("deid.native._bgzf", sources=["deid/native/bgzf.c"], extra_compile_args=FLAGS, optional=True),
         Extension("deid.native._tables", sources=["deid/native/tables.c"], extra_compile_args=FLAGS, optional=True),
         Extension("deid.native._judging", sources=["deid/native/judging.c"], extra_compile_args=FLAGS, optional=True),
+        Extension("deid.native._blocks", sources=["deid/native/blocks.c"], extra_compile_args=FLAGS, optional=True),
         Extension("deid.native._measure", sources=["deid/native/measure.c"], extra_compile_args=FLAGS, optional=True),
-        *(
-            Extension(
-                f"deid.native._{kind}",
-                sources=[f"deid/native/{kind}.c"],
-                depends=["deid/native/names.h"],
-                extra_compile_args=FLAGS,
-                optional=True,
-            )
-            for kind in ("reads", "fastq")
+        Extension(
+            "deid.native._reads",
+            sources=["deid/native/reads.c", "deid/native/reads_survey.c"],
+            depends=["deid/native/names.h", "deid/native/reads.h", "deid/native/spans.h"],
+            extra_compile_args=FLAGS,
+            optional=True,
+        ),
+        Extension(
+            "deid.native._fastq",
+            sources=["deid/native/fastq.c"],
+            depends=["deid/native/names.h"],
+            extra_compile_args=FLAGS,
+            optional=True,
         ),
     ]
 )

@@ -37,13 +37,19 @@ def core(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
         people = spec["participants"]
         seeds = {code: bytes.fromhex(seed) for code, seed in spec.get("seeds", {}).items()}
         return core_table(recipe, source, sink, participants=people, shifts=spec.get("shifts"), seeds=seeds).report
-    from deid.sequencing import core_of
+    from deid.sequencing import core_of, pair_of
 
+    if "mate" in inputs:
+        return pair_of(recipe, spec, (source, inputs["mate"]), (sink, outputs["mate"]))
     return core_of(recipe, spec, source, sink)
 
 
 def copy(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
-    """Core view to one project's copy. spec: kind, names (internal code -> pseudonym)."""
+    """Core view to one project's copy. spec: kind, names (internal code -> pseudonym); reads and FASTQ also key."""
+    if spec["kind"] in ("reads", "fastq"):
+        from deid.sequencing import copy_of
+
+        return copy_of(spec, inputs["core"], outputs["copy"])
     names = spec["names"]
     if spec["kind"] == "table":
         from deid.tables.copying import copy_table
@@ -55,6 +61,10 @@ def copy(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
 
         check_names(names)
         return asdict(copy_view(inputs["core"], outputs["copy"], names=names, threads=VCF_THREADS))
+    if spec["kind"] == "matrix":
+        from deid.matrices.copying import copy_matrix
+
+        return asdict(copy_matrix(inputs["core"], outputs["copy"], names=names))
     raise _unknown(spec["kind"])
 
 
@@ -71,6 +81,14 @@ def assess(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
 
         declared = [frozenset(pair) for pair in spec.get("declared_kin", ())]
         return {"genomic": assess_variants(inputs["core"], declared=declared), "linkable": True}
+    if recipe.kind == "frequencies":
+        from deid.matrices.frequencies import bound_of
+
+        return {"genomic": bound_of(inputs["core"])}
+    if recipe.kind in ("reads", "fastq"):
+        from deid.sequencing import assess_of
+
+        return assess_of(recipe, spec, inputs["core"])
     if recipe.kind != "table":
         raise _unknown(recipe.kind)
     from deid.joint import partition_of

@@ -191,6 +191,7 @@ class RiskFacts:
     lr_power_permille: int = -1
     overall_permille: int = -1
     snapshot: bool = False
+    substituted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

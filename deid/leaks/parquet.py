@@ -25,6 +25,7 @@ def search_parquet(search: Search, content: bytes) -> None:
     try:
         file = pq.ParquetFile(pa.BufferReader(content))
         _metadata(search, file)
+        _outside(search, file, content)
         texts = [field.name for field in file.schema_arrow if _is_text(field.type)]
         _dictionaries(search, pq.ParquetFile(pa.BufferReader(content), read_dictionary=texts))
         for name in file.schema_arrow.names:
@@ -43,8 +44,11 @@ def _metadata(search: Search, file: Any) -> None:
         where = f"parquet:metadata:{key.decode(errors='replace')[:32]}"
         search.add(where, "schema-metadata", "medium", "write without schema metadata")
         search.text(where, value, names=True)
-    for column in file.schema_arrow.names:
-        search.text("parquet:column-name", column.encode(), names=True)
+    for column in file.schema_arrow:
+        search.text("parquet:column-name", column.name.encode(), names=True)
+        for key, value in (column.metadata or {}).items():
+            # Arrow keeps them inside one block of base64, where a search of the block would not see them.
+            search.text(f"parquet:field-metadata:{key.decode(errors='replace')[:32]}", value, names=True)
     for group in range(file.metadata.num_row_groups):
         for place in range(file.metadata.num_columns):
             chunk = file.metadata.row_group(group).column(place)
@@ -52,6 +56,25 @@ def _metadata(search: Search, file: Any) -> None:
                 where = f"parquet:statistics:{chunk.path_in_schema}"
                 search.add(where, "statistics", "medium", "write without statistics")
                 search.text(where, f"{chunk.statistics.min}\n{chunk.statistics.max}".encode())
+
+
+def _outside(search: Search, file: Any, content: bytes) -> None:
+    """Bytes of no column and not of the footer, which no reader shows: page indexes, filters, anything."""
+    at = 4  # the magic
+    ends = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    groups = (file.metadata.row_group(number) for number in range(file.metadata.num_row_groups))
+    chunks = [group.column(place) for group in groups for place in range(group.num_columns)]
+    for start, size in [*sorted((_start(one), one.total_compressed_size) for one in chunks), (ends, 0)]:
+        if start > at:
+            where = f"parquet:bytes {at}-{start}"
+            search.add(where, "bytes-outside-columns", "medium", "write without page index, filters or other bytes")
+            search.text(where, content[at:start], names=True)
+        at = max(at, start + size)
+
+
+def _start(chunk: Any) -> int:
+    first = int(chunk.data_page_offset)
+    return min(first, int(chunk.dictionary_page_offset)) if chunk.has_dictionary_page else first
 
 
 def _dictionaries(search: Search, file: Any) -> None:

@@ -33,6 +33,15 @@ else:
     has_fastq = True
 
 try:
+    from deflate import _deflate
+
+    from deid.native import _blocks
+except ImportError:
+    has_blocks = False
+else:
+    has_blocks = _blocks.bind(_deflate.__file__)
+
+try:
     from deid.native import _tables
 except ImportError:
     has_tables = False
@@ -44,8 +53,14 @@ except ImportError:
     has_judging = False
 else:
     has_judging = True
+try:
+    from deid.native import _bgzf
+except ImportError:
+    has_bgzf = False
+else:
+    has_bgzf = True
 
 __all__ = [
-    "_fastq", "_judging", "_measure", "_reads", "_tables", "_variants",
-    "has_fastq", "has_judging", "has_measure", "has_reads", "has_tables", "has_variants",
+    "_bgzf", "_blocks", "_fastq", "_judging", "_measure", "_reads", "_tables", "_variants",
+    "has_bgzf", "has_blocks", "has_fastq", "has_judging", "has_measure", "has_reads", "has_tables", "has_variants",
 ]  # fmt: skip

@@ -3,7 +3,6 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "names.h"
@@ -11,7 +10,10 @@
 enum Fault { OK, CRLF, BAD_NAME, BAD_BASE, BAD_PLUS, BAD_QUALITY, RAGGED, OUT_OF_MEMORY }; /* deid.fastq.errors */
 
 typedef struct { const uint8_t *p; size_t n; } Line;
-typedef struct { const uint8_t *key, *bases, *quality; } Tables;
+typedef struct {
+    const uint8_t *key, *bases, *quality;
+    int keeps_bases, keeps_quality; /* whether A, C, G, T and N, and whether all qualities, are written as they are */
+} Tables;
 typedef struct { uint8_t *out, *names; size_t n, records; int fault; } Done;
 
 static int take_line(const uint8_t **p, const uint8_t *end, Line *line) {
@@ -43,6 +45,31 @@ static int translate(uint8_t *to, Line from, const uint8_t *table) {
     return least > 0;
 }
 
+/* Two loops without a branch, so that sixteen letters at a time are looked at; what they do not pass the table judges. */
+static int are_plain_bases(Line from) {
+    uint8_t all = 255;
+    for (size_t i = 0; i < from.n; i++) {
+        uint8_t c = from.p[i];
+        all &= (uint8_t)-((c == 'A') | (c == 'C') | (c == 'G') | (c == 'T') | (c == 'N'));
+    }
+    return all != 0;
+}
+
+static int are_qualities(Line from) {
+    uint8_t least = 255, most = 0;
+    for (size_t i = 0; i < from.n; i++) {
+        least = from.p[i] < least ? from.p[i] : least;
+        most = from.p[i] > most ? from.p[i] : most;
+    }
+    return least >= '!' && most <= '~';
+}
+
+static int put_line(uint8_t *to, Line from, const uint8_t *table, int as_is) {
+    if (!as_is) return translate(to, from, table);
+    memcpy(to, from.p, from.n);
+    return 1;
+}
+
 static int one(const uint8_t **p, const uint8_t *end, const Tables *tables, Done *done) {
     Line line[4], name;
     uint64_t hash[2];
@@ -59,11 +86,11 @@ static int one(const uint8_t **p, const uint8_t *end, const Tables *tables, Done
     put_name(to, hash);
     to[NAME] = '\n';
     to += NAME + 1;
-    if (!translate(to, line[1], tables->bases)) return BAD_BASE;
+    if (!put_line(to, line[1], tables->bases, tables->keeps_bases && are_plain_bases(line[1]))) return BAD_BASE;
     to += line[1].n;
     memcpy(to, "\n+\n", 3);
     to += 3;
-    if (!translate(to, line[3], tables->quality)) return BAD_QUALITY;
+    if (!put_line(to, line[3], tables->quality, tables->keeps_quality && are_qualities(line[3]))) return BAD_QUALITY;
     to += line[3].n;
     *to++ = '\n';
     memcpy(done->names + 8 * done->records++, hash, 8);
@@ -71,37 +98,58 @@ static int one(const uint8_t **p, const uint8_t *end, const Tables *tables, Done
     return OK;
 }
 
-/* rewrite(key, bases, quality, chunk): (bytes, hash words of the names, records, fault). */
+static Tables tables_of(const uint8_t *key, const uint8_t *bases, const uint8_t *quality) {
+    Tables tables = {key, bases, quality, 1, 1};
+    for (const char *p = "ACGTN"; *p; p++) tables.keeps_bases &= bases[(uint8_t)*p] == (uint8_t)*p;
+    for (int i = '!'; i <= '~'; i++) tables.keeps_quality &= quality[i] == i;
+    return tables;
+}
+
+/* The least record, "@a", two empty lines and "+", has 7 bytes; its name grows to 14 letters. */
+static size_t most_records(const uint8_t *p, const uint8_t *end) {
+    size_t lines = 0;
+    while (p < end && (p = memchr(p, '\n', (size_t)(end - p)))) p++, lines++;
+    return lines / 4 + 1;
+}
+
+/* rewrite(key, bases, quality, head, text, start, end): (bytes, hash words of the names, records, fault). Whole records
+ * in `head` (one that lay across two pieces of text) come before those of text[start:end]. */
 static PyObject *rewrite(PyObject *self, PyObject *args) {
-    Py_buffer key, bases, quality, chunk;
-    PyObject *result = NULL;
+    PyObject *key, *bases, *quality, *head, *text, *made, *names;
+    Py_ssize_t start, end;
     (void)self;
-    if (!PyArg_ParseTuple(args, "y*y*y*y*", &key, &bases, &quality, &chunk)) return NULL;
-    if (key.len != 16 || bases.len != 256 || quality.len != 256) {
-        PyErr_SetString(PyExc_ValueError, "a key of 16 and two tables of 256 bytes are needed");
-    } else {
-        Tables tables = {key.buf, bases.buf, quality.buf};
-        Done done = {0};
-        const uint8_t *p = chunk.buf, *end = p + chunk.len;
-        Py_BEGIN_ALLOW_THREADS
-        /* The least record, "@a", two empty lines and "+", has 7 bytes; its name grows to 14 letters. */
-        size_t most = (size_t)chunk.len / 7 + 1;
-        done.out = malloc((size_t)chunk.len + most * (NAME + 8));
-        done.names = malloc(8 * most);
-        if (!done.out || !done.names) done.fault = OUT_OF_MEMORY;
-        while (!done.fault && p < end) done.fault = one(&p, end, &tables, &done);
-        Py_END_ALLOW_THREADS
-        result = Py_BuildValue("(y#y#ni)", done.out ? (const char *)done.out : "", (Py_ssize_t)done.n,
-                               done.names ? (const char *)done.names : "", (Py_ssize_t)(8 * done.records),
-                               (Py_ssize_t)done.records, done.fault);
-        free(done.out);
-        free(done.names);
+    if (!PyArg_ParseTuple(args, "SSSSSnn", &key, &bases, &quality, &head, &text, &start, &end)) return NULL;
+    if (PyBytes_GET_SIZE(key) != 16 || PyBytes_GET_SIZE(bases) != 256 || PyBytes_GET_SIZE(quality) != 256)
+        return PyErr_Format(PyExc_ValueError, "a key of 16 and two tables of 256 bytes are needed");
+    if (start < 0 || end < start || end > PyBytes_GET_SIZE(text)) return PyErr_Format(PyExc_ValueError, "a place outside the text");
+    Tables tables = tables_of((const uint8_t *)PyBytes_AS_STRING(key), (const uint8_t *)PyBytes_AS_STRING(bases),
+                              (const uint8_t *)PyBytes_AS_STRING(quality));
+    const uint8_t *h = (const uint8_t *)PyBytes_AS_STRING(head), *h_end = h + PyBytes_GET_SIZE(head);
+    const uint8_t *t = (const uint8_t *)PyBytes_AS_STRING(text) + start, *t_end = t + (end - start);
+    size_t most = most_records(h, h_end) + most_records(t, t_end);
+    made = PyBytes_FromStringAndSize(NULL, (h_end - h) + (t_end - t) + (Py_ssize_t)most * (NAME + 8));
+    names = PyBytes_FromStringAndSize(NULL, 8 * (Py_ssize_t)most);
+    if (!made || !names) {
+        Py_XDECREF(made);
+        Py_XDECREF(names);
+        return NULL;
     }
-    PyBuffer_Release(&key);
-    PyBuffer_Release(&bases);
-    PyBuffer_Release(&quality);
-    PyBuffer_Release(&chunk);
-    return result;
+    Done done = {0};
+    done.out = (uint8_t *)PyBytes_AS_STRING(made);
+    done.names = (uint8_t *)PyBytes_AS_STRING(names);
+    Py_BEGIN_ALLOW_THREADS
+    while (!done.fault && h < h_end) done.fault = one(&h, h_end, &tables, &done);
+    while (!done.fault && t < t_end) done.fault = one(&t, t_end, &tables, &done);
+    Py_END_ALLOW_THREADS
+    if (_PyBytes_Resize(&made, (Py_ssize_t)done.n)) {
+        Py_DECREF(names);
+        return NULL;
+    }
+    if (_PyBytes_Resize(&names, (Py_ssize_t)(8 * done.records))) {
+        Py_DECREF(made);
+        return NULL;
+    }
+    return Py_BuildValue("(NNni)", made, names, (Py_ssize_t)done.records, done.fault);
 }
 
 static PyMethodDef methods[] = {

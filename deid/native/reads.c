@@ -1,51 +1,7 @@
 /* BAM records, one after another, and the door to Python. Twin: deid/reads/records.py; names match it.
  * Promise: no byte outside the given chunk is read, every length is checked before it is used, and the interpreter's
  * lock is released while a chunk is worked on. SAM specification sections 1.4, 1.5 and 4.2. */
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "names.h"
-
-enum { FIXED = 36, MAX_RECORD = 1 << 25, PARTS = 18, OPTIONS = 7 };
-enum Fault { /* positions in deid.reads.errors.RECORD_ERRORS */
-    OK, BAD_LENGTH, BAD_NAME, BAD_CONTIG, BAD_POSITION, BAD_CIGAR, BAD_QUALITY, BAD_TAG, UNSORTED, OUT_OF_MEMORY
-};
-enum Reason { WRITTEN = -1, FLAG, MASKED, NOT_PERMITTED, OUTSIDE_REGION, REASONS };
-enum Flag { PAIRED = 1, PROPER = 2, UNMAPPED = 4, MATE_UNMAPPED = 8, MATE_REVERSE = 32 };
-
-typedef struct { const char *p; size_t n; } Str;
-typedef struct { const char *blob; const int64_t *at; int64_t count; } Names;
-typedef struct { const int64_t *at, *starts, *ends; } Spans;
-
-typedef struct {
-    int64_t contigs, drop_flags, in_region, panel_except, default_group, has_mask, sorted;
-    const uint8_t *key, *tags, *quality;
-    Names groups, codes; /* codes: the new id of each group, empty where its participant is not permitted */
-    Spans mask, panel, region;
-    const uint64_t *hidden; /* sorted */
-    int64_t n_hidden;
-} Layout;
-
-typedef struct {
-    const uint8_t *p;      /* the record behind its length */
-    int64_t size, contig, position, mate_contig, mate_position, length, span_start, span_end, reach_start, reach_end;
-    int64_t n_cigar, flag, group, l_name;
-    const uint8_t *cigar, *sequence, *quality, *tags, *end;
-    int long_cigar;
-} Record;
-
-typedef struct { uint8_t *p; size_t n, cap; } Out;
-typedef struct {
-    int64_t records, written, removed[REASONS], first, last;
-    int fault;
-} Done;
-
-static inline int32_t i32(const uint8_t *p) { int32_t v; memcpy(&v, p, 4); return v; }
-static inline uint32_t u32(const uint8_t *p) { uint32_t v; memcpy(&v, p, 4); return v; }
-static inline uint16_t u16(const uint8_t *p) { uint16_t v; memcpy(&v, p, 2); return v; }
+#include "reads.h"
 
 static int is_hidden(const Layout *plan, uint64_t hash) {
     int64_t low = 0, high = plan->n_hidden;
@@ -56,128 +12,23 @@ static int is_hidden(const Layout *plan, uint64_t hash) {
     return low < plan->n_hidden && plan->hidden[low] == hash;
 }
 
-/* The first interval of the contig that ends behind start; -1 where there is none. */
-static int64_t first_behind(const Spans *spans, int64_t contig, int64_t start) {
-    int64_t low = spans->at[contig], stop = spans->at[contig + 1], high = stop;
-    while (low < high) {
-        int64_t middle = (low + high) / 2;
-        if (spans->ends[middle] <= start) low = middle + 1; else high = middle;
-    }
-    return low < stop ? low : -1;
-}
+enum { IN_MD = 1, IN_MC = 2 };
+static uint8_t letters_of[256]; /* which texts may hold a letter; filled when the module is loaded */
 
-static int overlaps(const Spans *spans, int64_t contig, int64_t start, int64_t end) {
-    int64_t i = first_behind(spans, contig, start);
-    return i >= 0 && spans->starts[i] < end;
+static void fill_letters(void) {
+    for (const char *p = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ^"; *p; p++) letters_of[(uint8_t)*p] |= IN_MD;
+    for (const char *p = "0123456789MIDNSHP=X*"; *p; p++) letters_of[(uint8_t)*p] |= IN_MC;
 }
-
-static int contains(const Spans *spans, int64_t contig, int64_t start, int64_t end) {
-    int64_t i = first_behind(spans, contig, start);
-    return i >= 0 && spans->starts[i] <= start && spans->ends[i] >= end;
-}
-
-static int read_cigar(Record *r) {
-    static const uint8_t query[] = {1, 1, 0, 0, 1, 0, 0, 1, 1}, reference[] = {1, 0, 1, 1, 0, 0, 0, 1, 1};
-    int64_t read = 0, span = 0, before = 0, after = 0;
-    for (int64_t i = 0; i < r->n_cigar; i++) {
-        uint32_t word = u32(r->cigar + 4 * i), op = word & 15, size = word >> 4;
-        if (op > 8) return BAD_CIGAR;
-        read += query[op] ? size : 0;
-        span += reference[op] ? size : 0;
-        if (op == 4 || op == 5) *(span ? &after : &before) += size;
-    }
-    r->long_cigar = r->n_cigar == 2 && u32(r->cigar) == ((uint32_t)r->length << 4 | 4) && (u32(r->cigar + 4) & 15) == 3;
-    if (r->n_cigar && r->length && read != r->length) return BAD_CIGAR;
-    if (r->position < 0) return OK;
-    r->span_start = r->position;
-    r->span_end = r->position + (span && !(r->flag & UNMAPPED) ? span : 1);
-    if (r->span_end > INT32_MAX) return BAD_POSITION;
-    r->reach_start = r->span_start > before ? r->span_start - before : 0;
-    r->reach_end = r->span_end + after;
-    return OK;
-}
-
-static int read_fixed(const Layout *plan, Record *r) {
-    const uint8_t *p = r->p;
-    r->contig = i32(p), r->position = i32(p + 4);
-    r->l_name = p[8], r->n_cigar = u16(p + 12), r->flag = u16(p + 14), r->length = i32(p + 16);
-    r->mate_contig = i32(p + 20), r->mate_position = i32(p + 24);
-    if (r->length < 0 || r->l_name < 1) return BAD_LENGTH;
-    int64_t need = 32 + r->l_name + 4 * r->n_cigar + (r->length + 1) / 2 + r->length;
-    if (need > r->size) return BAD_LENGTH;
-    const uint8_t *name = p + 32;
-    if (r->l_name < 2 || name[r->l_name - 1]) return BAD_NAME;
-    for (int64_t i = 0; i < r->l_name - 1; i++)
-        if (name[i] < '!' || name[i] > '~') return BAD_NAME;
-    if (r->contig < -1 || r->contig >= plan->contigs || r->mate_contig < -1 || r->mate_contig >= plan->contigs)
-        return BAD_CONTIG;
-    if (r->position < -1 || r->mate_position < -1) return BAD_POSITION;
-    r->cigar = name + r->l_name;
-    r->sequence = r->cigar + 4 * r->n_cigar;
-    r->quality = r->sequence + (r->length + 1) / 2;
-    r->tags = r->quality + r->length;
-    r->end = p + r->size;
-    return read_cigar(r);
-}
-
-/* Bytes of the tag at p with its name and type; 0 where it does not fit. */
-static int64_t tag_size(const uint8_t *p, const uint8_t *end) {
-    static const char types[] = "AcCsSiIf";
-    static const uint8_t sizes[] = {1, 1, 1, 2, 2, 4, 4, 4};
-    if (end - p < 4) return 0;
-    int64_t left = end - p;
-    if (p[2] == 'Z' || p[2] == 'H') {
-        const uint8_t *stop = memchr(p + 3, 0, (size_t)(left - 3));
-        return stop ? stop - p + 1 : 0;
-    }
-    if (p[2] == 'B') {
-        const char *type = left >= 8 && p[3] != 'A' && p[3] ? strchr(types, p[3]) : NULL;
-        int64_t size = type ? 8 + (int64_t)u32(p + 4) * sizes[type - types] : 0;
-        return type && size <= left ? size : 0;
-    }
-    const char *type = p[2] ? strchr(types, p[2]) : NULL;
-    int64_t size = type ? 3 + sizes[type - types] : 0;
-    return type && size <= left ? size : 0;
-}
-
-static inline uint32_t tag_number(const uint8_t *p) { return (uint32_t)p[0] | (uint32_t)p[1] << 8; }
 
 /* A text that is kept holds only what its tag can hold: a tag is no room for a note. */
 static int is_kept_value(const uint8_t *p, int64_t size) {
     if (p[2] == 'Z') {
-        const char *allowed = p[0] == 'M' && p[1] == 'D' ? "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ^"
-                            : p[0] == 'M' && p[1] == 'C' ? "0123456789MIDNSHP=X*" : NULL;
-        if (!allowed) return 0;
-        for (int64_t i = 3; i < size - 1; i++)
-            if (!strchr(allowed, p[i])) return 0;
-        return 1;
+        uint8_t all = p[0] != 'M' ? 0 : p[1] == 'D' ? IN_MD : p[1] == 'C' ? IN_MC : 0;
+        for (int64_t i = 3; i < size - 1; i++) all &= letters_of[p[i]];
+        return all != 0;
     }
     if (p[2] == 'A') return p[3] == '+' || p[3] == '-';
     return p[2] != 'H' && p[2] != 'B' && p[2] != 'f';
-}
-
-static int64_t find_group(const Layout *plan, const uint8_t *p, size_t n) {
-    for (int64_t i = 0; i < plan->groups.count; i++) {
-        int64_t at = plan->groups.at[i];
-        if ((size_t)(plan->groups.at[i + 1] - at) == n && memcmp(plan->groups.blob + at, p, n) == 0) return i;
-    }
-    return -1;
-}
-
-/* Proves all tags and finds the read group. */
-static int read_tags(const Layout *plan, Record *r) {
-    int seen = 0;
-    r->group = plan->default_group;
-    for (const uint8_t *p = r->tags; p < r->end;) {
-        int64_t size = tag_size(p, r->end);
-        if (!size) return BAD_TAG;
-        if (p[0] == 'R' && p[1] == 'G') {
-            if (p[2] != 'Z' || seen++) return BAD_TAG;
-            r->group = find_group(plan, p + 3, (size_t)size - 4);
-        }
-        p += size;
-    }
-    return OK;
 }
 
 /* Whether the read, clipped parts included, touches the mask outside the panel. */
@@ -191,9 +42,9 @@ static int in_region(const Layout *plan, int64_t contig, int64_t start, int64_t 
     return contig >= 0 && start >= 0 && overlaps(&plan->region, contig, start, end);
 }
 
-static int reason_of(const Layout *plan, const Record *r, uint64_t hash) {
+static int reason_of(const Layout *plan, const Record *r, uint64_t hash, int touched) {
     if (r->flag & plan->drop_flags) return FLAG;
-    if (touches(plan, r) || is_hidden(plan, hash)) return MASKED;
+    if (touched || is_hidden(plan, hash)) return MASKED;
     if (r->group < 0 || plan->codes.at[r->group] == plan->codes.at[r->group + 1]) return NOT_PERMITTED;
     if (plan->in_region && !in_region(plan, r->contig, r->span_start, r->span_end)) return OUTSIDE_REGION;
     return WRITTEN;
@@ -209,15 +60,9 @@ static int reg2bin(int64_t start, int64_t end) {
     return 0;
 }
 
-static int reserve(Out *out, size_t more) {
-    if (out->cap - out->n >= more) return 1;
-    size_t cap = out->cap ? out->cap : 1 << 20;
-    while (cap - out->n < more) cap *= 2;
-    uint8_t *p = realloc(out->p, cap);
-    if (!p) return 0;
-    out->p = p;
-    out->cap = cap;
-    return 1;
+/* The most bytes a record of `size` can become: our name and our read group besides what it had. */
+static inline size_t most_of(const Layout *plan, int64_t size) {
+    return 4 + (size_t)size + NAME + 1 + 4 + (size_t)plan->longest_code;
 }
 
 static void put(Out *out, const void *p, size_t n) {
@@ -261,21 +106,27 @@ static int put_bases(Out *out, const Layout *plan, const Record *r) {
     size_t bytes = (size_t)(r->length + 1) / 2;
     put(out, r->sequence, bytes);
     if (r->length & 1) out->p[out->n - 1] &= 0xf0; /* the last half byte is nobody's base */
-    uint8_t *to = out->p + out->n, bad = 0;
-    for (int64_t i = 0; i < r->length; i++) {
-        to[i] = plan->quality[r->quality[i]];
-        bad |= to[i] == 0xfe;
+    uint8_t *to = out->p + out->n, bad = 0, most = 0;
+    if (plan->keeps_quality) {
+        memcpy(to, r->quality, (size_t)r->length);
+        for (int64_t i = 0; i < r->length; i++) most = to[i] > most ? to[i] : most;
+    }
+    if (!plan->keeps_quality || most > MOST_QUALITY) {
+        for (int64_t i = 0; i < r->length; i++) {
+            to[i] = plan->quality[r->quality[i]];
+            bad |= to[i] == 0xfe;
+        }
     }
     out->n += (size_t)r->length;
     if (bad) return BAD_QUALITY;
+    if (plan->keeps_quality && most <= MOST_QUALITY) return OK;
     if (r->length && to[0] == 0xff) memset(to, 0xff, (size_t)r->length);
     else if (memchr(to, 0xff, (size_t)r->length)) return BAD_QUALITY;
     return OK;
 }
 
 static int write_record(Out *out, const Layout *plan, const Record *r, const uint64_t hash[2]) {
-    size_t most = FIXED + NAME + 1 + (size_t)r->size + 512;
-    if (!reserve(out, most)) return OUT_OF_MEMORY;
+    if (out->cap - out->n < most_of(plan, r->size)) return OUT_OF_MEMORY;
     size_t start = out->n;
     uint8_t head[FIXED + NAME + 1];
     int mate_hidden = plan->in_region && !in_region(plan, r->mate_contig, r->mate_position, r->mate_position + 1);
@@ -308,22 +159,27 @@ static int64_t order_of(const Record *r) { /* unplaced reads stand last */
 static int one(Out *out, const Layout *plan, Record *r, Done *done, int collect) {
     uint64_t hash[2];
     int fault = read_fixed(plan, r);
-    if (!fault) fault = read_tags(plan, r);
+    if (!fault && !collect) fault = read_tags(plan, r); /* where names are collected no tag matters */
     if (fault) return fault;
+    int touched = touches(plan, r);
+    if (touched && plan->is_guess && !collect) {
+        siphash128(plan->key, r->p + 32, (size_t)r->l_name - 1, hash);
+        if (!is_hidden(plan, hash[0])) return UNFORESEEN;
+    }
     int64_t order = order_of(r);
     if (plan->sorted && done->records && order < done->last) return UNSORTED;
     if (!done->records) done->first = order;
     done->last = order;
     done->records++;
     if (collect) {
-        if (!touches(plan, r)) return OK;
-        if (!reserve(out, 8)) return OUT_OF_MEMORY;
+        if (!touched) return OK;
+        if (out->cap - out->n < 8) return OUT_OF_MEMORY;
         siphash128(plan->key, r->p + 32, (size_t)r->l_name - 1, hash);
         put(out, hash, 8);
         return OK;
     }
     siphash128(plan->key, r->p + 32, (size_t)r->l_name - 1, hash);
-    int reason = reason_of(plan, r, hash[0]);
+    int reason = reason_of(plan, r, hash[0], touched);
     if (reason != WRITTEN) {
         done->removed[reason]++;
         return OK;
@@ -334,10 +190,22 @@ static int one(Out *out, const Layout *plan, Record *r, Done *done, int collect)
     return fault;
 }
 
+/* Room for everything that the records of [p, end) can become. */
+static size_t room_for(const Layout *plan, const uint8_t *p, const uint8_t *end, int collect) {
+    size_t room = 0;
+    while (end - p >= 4) {
+        int64_t size = u32(p);
+        if (size < 32 || size > MAX_RECORD || size > end - p - 4) break;
+        room += collect ? 8 : most_of(plan, size);
+        p += 4 + size;
+    }
+    return room;
+}
+
 static void over(Out *out, const Layout *plan, const uint8_t *p, const uint8_t *end, Done *done, int collect) {
     Record r;
     while (end - p >= 4) {
-        memset(&r, 0, sizeof r);
+        r.span_start = r.span_end = r.reach_start = r.reach_end = 0;
         r.size = u32(p);
         r.p = p + 4;
         if (r.size < 32 || r.size > MAX_RECORD || r.size > end - r.p) {
@@ -352,8 +220,6 @@ static void over(Out *out, const Layout *plan, const uint8_t *p, const uint8_t *
 
 /* ---- Python ---- */
 
-typedef struct { PyObject *parts; Layout plan; } Prepared;
-
 static const int64_t *numbers(PyObject *parts, int i) {
     return (const int64_t *)(const void *)PyBytes_AS_STRING(PyTuple_GET_ITEM(parts, i));
 }
@@ -366,7 +232,7 @@ static Names names_at(PyObject *parts, int i) {
 static void fill_layout(Layout *plan, PyObject *parts) {
     const int64_t *o = numbers(parts, 0);
     plan->contigs = o[0], plan->drop_flags = o[1], plan->in_region = o[2], plan->panel_except = o[3];
-    plan->default_group = o[4], plan->has_mask = o[5], plan->sorted = o[6];
+    plan->default_group = o[4], plan->has_mask = o[5], plan->sorted = o[6], plan->is_guess = o[7];
     plan->key = (const uint8_t *)PyBytes_AS_STRING(PyTuple_GET_ITEM(parts, 1));
     plan->tags = (const uint8_t *)PyBytes_AS_STRING(PyTuple_GET_ITEM(parts, 2));
     plan->quality = (const uint8_t *)PyBytes_AS_STRING(PyTuple_GET_ITEM(parts, 3));
@@ -379,14 +245,20 @@ static void fill_layout(Layout *plan, PyObject *parts) {
     plan->n_hidden = PyBytes_GET_SIZE(PyTuple_GET_ITEM(parts, 17)) / 8;
 }
 
-static int is_sound(const Layout *plan, PyObject *parts) {
+static int is_sound(Layout *plan, PyObject *parts) {
     if (PyBytes_GET_SIZE(PyTuple_GET_ITEM(parts, 1)) != 16 || PyBytes_GET_SIZE(PyTuple_GET_ITEM(parts, 2)) != 8192) return 0;
     if (PyBytes_GET_SIZE(PyTuple_GET_ITEM(parts, 3)) != 256 || plan->groups.count != plan->codes.count) return 0;
     if (plan->contigs < 0) return 0;
     for (int i = 8; i < 17; i += 3)
         if (PyBytes_GET_SIZE(PyTuple_GET_ITEM(parts, i)) != (plan->contigs + 1) * 8) return 0;
-    for (int64_t i = 0; i < plan->codes.count; i++)
-        if (plan->codes.at[i + 1] - plan->codes.at[i] > 128) return 0;
+    plan->longest_code = 0;
+    for (int64_t i = 0; i < plan->codes.count; i++) {
+        int64_t size = plan->codes.at[i + 1] - plan->codes.at[i];
+        if (size < 0 || size > 128) return 0;
+        if (size > plan->longest_code) plan->longest_code = size;
+    }
+    plan->keeps_quality = PyBytes_AS_STRING(PyTuple_GET_ITEM(parts, 3))[255] == '\xff';
+    for (int i = 0; i <= MOST_QUALITY; i++) plan->keeps_quality &= plan->quality[i] == i;
     return plan->groups.count >= 0 && plan->default_group < plan->groups.count && plan->default_group >= -1;
 }
 
@@ -416,34 +288,47 @@ static PyObject *prepare(PyObject *self, PyObject *parts) {
     return PyCapsule_New(prepared, "deid.reads", forget);
 }
 
-/* rewrite(prepared, chunk, collect): (bytes, records, written, removed, fault, first, last). */
-static PyObject *rewrite(PyObject *self, PyObject *args) {
-    PyObject *capsule, *chunk;
-    int collect;
-    (void)self;
-    if (!PyArg_ParseTuple(args, "OSp", &capsule, &chunk, &collect)) return NULL;
-    Prepared *prepared = PyCapsule_GetPointer(capsule, "deid.reads");
-    if (!prepared) return NULL;
-    Done done = {0};
-    Out out = {0};
-    const uint8_t *p = (const uint8_t *)PyBytes_AS_STRING(chunk), *end = p + PyBytes_GET_SIZE(chunk);
-    Py_BEGIN_ALLOW_THREADS
-    over(&out, &prepared->plan, p, end, &done, collect);
-    Py_END_ALLOW_THREADS
-    PyObject *result = Py_BuildValue("(y#LL(LLLL)iLL)", out.p ? (const char *)out.p : "", (Py_ssize_t)out.n,
-                                     (long long)done.records, (long long)done.written, (long long)done.removed[0],
-                                     (long long)done.removed[1], (long long)done.removed[2], (long long)done.removed[3],
-                                     done.fault, (long long)done.first, (long long)done.last);
-    free(out.p);
-    return result;
+static PyObject *answer(PyObject *out, const Done *done) {
+    return Py_BuildValue("(NLL(LLLL)iLL)", out, (long long)done->records, (long long)done->written,
+                         (long long)done->removed[0], (long long)done->removed[1], (long long)done->removed[2],
+                         (long long)done->removed[3], done->fault, (long long)done->first, (long long)done->last);
 }
 
-/* whole(text): how many bytes are whole records; -1 where a length is absurd. */
-static PyObject *whole(PyObject *self, PyObject *text) {
+/* rewrite(prepared, head, text, start, end, collect): (bytes, records, written, removed, fault, first, last). Whole
+ * records in `head` (the one that lay across two pieces of text) come before those of text[start:end]. */
+static PyObject *rewrite(PyObject *self, PyObject *args) {
+    PyObject *capsule, *head, *text;
+    Py_ssize_t start, end;
+    int collect;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "OSSnnp", &capsule, &head, &text, &start, &end, &collect)) return NULL;
+    Prepared *prepared = PyCapsule_GetPointer(capsule, "deid.reads");
+    if (!prepared) return NULL;
+    if (start < 0 || end < start || end > PyBytes_GET_SIZE(text)) return PyErr_Format(PyExc_ValueError, "a place outside the text");
+    const Layout *plan = &prepared->plan;
+    const uint8_t *h = (const uint8_t *)PyBytes_AS_STRING(head), *h_end = h + PyBytes_GET_SIZE(head);
+    const uint8_t *t = (const uint8_t *)PyBytes_AS_STRING(text), *t_end = t + end;
+    Done done = {0};
+    Out out = {0};
+    out.cap = room_for(plan, h, h_end, collect) + room_for(plan, t + start, t_end, collect);
+    PyObject *made = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)out.cap);
+    if (!made) return NULL;
+    out.p = (uint8_t *)PyBytes_AS_STRING(made);
+    Py_BEGIN_ALLOW_THREADS
+    over(&out, plan, h, h_end, &done, collect);
+    if (!done.fault) over(&out, plan, t + start, t_end, &done, collect);
+    Py_END_ALLOW_THREADS
+    if (_PyBytes_Resize(&made, (Py_ssize_t)out.n)) return NULL;
+    return answer(made, &done);
+}
+
+/* whole(text, start): where the whole records from there end, and whether the next has an absurd length. */
+static PyObject *whole(PyObject *self, PyObject *args) {
     (void)self;
     Py_buffer view;
-    if (PyObject_GetBuffer(text, &view, PyBUF_SIMPLE)) return NULL;
-    const uint8_t *start = view.buf, *p = start, *end = start + view.len;
+    Py_ssize_t from;
+    if (!PyArg_ParseTuple(args, "y*n", &view, &from)) return NULL;
+    const uint8_t *start = view.buf, *end = start + view.len, *p = from < 0 || from > view.len ? end : start + from;
     int64_t bad = 0;
     while (!bad && end - p >= 4) {
         uint32_t size = u32(p);
@@ -458,10 +343,14 @@ static PyObject *whole(PyObject *self, PyObject *text) {
 static PyMethodDef methods[] = {
     {"prepare", prepare, METH_O, "Check and keep a layout."},
     {"rewrite", rewrite, METH_VARARGS, "Rewrite whole records, or collect the hashes of masked names."},
-    {"whole", whole, METH_O, "Bytes that are whole records."},
+    {"survey", survey, METH_VARARGS, "What kinds of things whole records hold."},
+    {"whole", whole, METH_VARARGS, "Bytes that are whole records."},
     {NULL, NULL, 0, NULL},
 };
 
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_reads", "BAM records, compiled.", -1, methods, NULL, NULL, NULL, NULL};
 
-PyMODINIT_FUNC PyInit__reads(void) { return PyModule_Create(&module); }
+PyMODINIT_FUNC PyInit__reads(void) {
+    fill_letters();
+    return PyModule_Create(&module);
+}

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DISTINCT, ENTROPY, RECURSIVE, EQUAL, ORDERED, HIERARCHICAL };
+enum { DISTINCT, ENTROPY, RECURSIVE, EQUAL, ORDERED, HIERARCHICAL, PEOPLE };
+#define ROW ((int64_t)1 << 40) /* in a count of weights: that a row is there, whatever its weight */
 #define SLACK 1e-12
 
 typedef struct { int32_t column, kind; double limit, c; } Rule;
@@ -15,7 +16,7 @@ typedef struct { int32_t size, height; const int32_t *levels; const double *cost
 typedef struct { double score; int32_t axis, first, last; } Cut;
 typedef struct {
     int32_t quasi, sensitive, width, rules;
-    int64_t n, k;
+    int64_t n, k, row;       /* row: ROW where people of a population stand among the rows with weight 0, else 0 */
     int32_t *rows, *starts;  /* a line a combination: ranks, weight, number; where each class starts */
     Ladder *ladder;          /* quasi-identifiers, then sensitive columns */
     Rule *rule;
@@ -55,18 +56,18 @@ static int32_t present(Task *t, int64_t lo, int64_t hi, int32_t column) {
     int32_t size = t->ladder[column].size, found = 0, w = t->width;
     const int32_t *rows = t->rows + lo * w;
     if (size <= 8 * (hi - lo)) {
-        for (int64_t i = 0; i < hi - lo; i++) t->held[rows[i * w + column]] += rows[i * w + w - 2];
+        for (int64_t i = 0; i < hi - lo; i++) t->held[rows[i * w + column]] += rows[i * w + w - 2] + t->row;
         for (int32_t v = 0; v < size; v++)
-            if (t->held[v]) { t->value[found] = v; t->count[found++] = t->held[v]; t->held[v] = 0; }
+            if (t->held[v]) { t->value[found] = v; t->count[found++] = t->held[v] & (ROW - 1); t->held[v] = 0; }
         return found;
     }
     for (int64_t i = 0; i < hi - lo; i++) {
         int32_t v = rows[i * w + column];
         if (!t->held[v]) t->value[found++] = v;
-        t->held[v] += rows[i * w + w - 2];
+        t->held[v] += rows[i * w + w - 2] + t->row;
     }
     qsort(t->value, (size_t)found, sizeof *t->value, by_number);
-    for (int32_t i = 0; i < found; i++) { t->count[i] = t->held[t->value[i]]; t->held[t->value[i]] = 0; }
+    for (int32_t i = 0; i < found; i++) { t->count[i] = t->held[t->value[i]] & (ROW - 1); t->held[t->value[i]] = 0; }
     return found;
 }
 
@@ -123,6 +124,11 @@ static int holds_one(Task *t, const Rule *r, int64_t total) {
     return moved(l, t->share, t->above, t->below) <= r->limit + SLACK;
 }
 
+/* k-map and delta-presence: people enough, and the share of them that is in the table small enough. */
+static int hidden(const Rule *r, int64_t total, int64_t people) {
+    return people >= r->limit && total <= people && (double)total / (double)people <= r->c + SLACK;
+}
+
 static int on_left(const Cut *c, const int32_t *row) { return row[c->axis] >= c->first && row[c->axis] <= c->last; }
 
 /* Whether both sides of a cut satisfy every rule. */
@@ -131,14 +137,16 @@ static int allowed(Task *t, int64_t lo, int64_t hi, const Cut *c) {
     for (int side = 0; side < 2; side++)
         for (int32_t r = 0; r < t->rules; r++) {
             int32_t column = t->quasi + t->rule[r].column;
-            int64_t total = 0;
+            int64_t total = 0, people = 0;
             for (int64_t i = lo; i < hi; i++) {
                 const int32_t *row = t->rows + i * w;
                 if (on_left(c, row) != side) continue;
-                t->held[row[column]] += row[w - 2];
                 total += row[w - 2];
+                if (t->rule[r].kind == PEOPLE) people += row[column];
+                else t->held[row[column]] += row[w - 2];
             }
-            int fine = holds_one(t, &t->rule[r], total);
+            /* Where nobody of the table is, nothing leaves. */
+            int fine = !total || (t->rule[r].kind == PEOPLE ? hidden(&t->rule[r], total, people) : holds_one(t, &t->rule[r], total));
             memset(t->held, 0, (size_t)t->ladder[column].size * 8);
             if (!fine) return 0;
         }
@@ -147,7 +155,7 @@ static int allowed(Task *t, int64_t lo, int64_t hi, const Cut *c) {
 
 static void offer(Task *t, int32_t *cuts, int64_t total, int64_t left, double gain, Cut cut) {
     int64_t right = total - left, least = left < right ? left : right;
-    if (least < t->k) return;
+    if (least < t->k && !(t->row && !least)) return;
     cut.score = gain / (double)total + 1e-6 * ((double)least / (double)total);
     if (t->rules) t->cut[(*cuts)++] = cut;
     else if (!*cuts || by_score(&cut, t->cut) < 0) { t->cut[0] = cut; *cuts = 1; }
@@ -198,7 +206,7 @@ static int best_cut(Task *t, int64_t lo, int64_t hi, Cut *chosen) {
     int64_t total = 0;
     int32_t cuts = 0;
     for (int64_t i = lo; i < hi; i++) total += t->rows[i * t->width + t->width - 2];
-    if (total < 2 * t->k) return 0;
+    if (!total || (total < 2 * t->k && !t->row)) return 0;
     for (int32_t axis = 0; axis < t->quasi; axis++) candidates(t, lo, hi, total, axis, &cuts);
     if (!t->rules) { *chosen = t->cut[0]; return cuts > 0; }
     qsort(t->cut, (size_t)cuts, sizeof *t->cut, by_score);
@@ -249,7 +257,7 @@ static int sound(const Task *t, const Py_buffer *b, const int64_t *parts, int64_
     for (int64_t i = 0; i < t->n; i++) {
         const int32_t *row = t->rows + i * t->width;
         for (int32_t c = 0; c < t->quasi + t->sensitive; c++) if (row[c] < 0 || row[c] >= t->ladder[c].size) return 0;
-        if (row[t->width - 2] < 1 || row[t->width - 1] < 0 || row[t->width - 1] >= t->n) return 0;
+        if (row[t->width - 2] < !t->row || row[t->width - 1] < 0 || row[t->width - 1] >= t->n) return 0;
     }
     for (int32_t r = 0; r < t->rules; r++)
         if (t->rule[r].column < 0 || t->rule[r].column >= t->sensitive || t->rule[r].limit < 0) return 0;
@@ -295,6 +303,8 @@ static PyObject *split(PyObject *self, PyObject *args) {
     }
     for (int32_t r = 0; fits && got && r < t.rules; r++)
         t.rule[r] = (Rule){rules[2 * r], rules[2 * r + 1], limits[2 * r], limits[2 * r + 1]};
+    for (int32_t r = 0; fits && got && r < t.rules; r++) if (t.rule[r].kind == PEOPLE) t.row = ROW;
+    fits = fits && (!t.row || t.n < 1 << 23);
     fits = fits && got && sound(&t, b, b[8].buf, count, entries);
     Py_BEGIN_ALLOW_THREADS
     if (fits) made = run(&t, b[8].buf, count);

@@ -13,21 +13,22 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import chain
 from typing import BinaryIO, Literal
 
 from deid import bgzf
-from deid.reads.engine import framer, rewriter
+from deid.reads.blocks import texts_of, write_texts
+from deid.reads.engine import chunks_of, rewriter
 from deid.reads.errors import FAULT, RECORD_ERRORS, ReadsError
-from deid.reads.header import SourceHeader, header_text, new_groups, take_header, write_header
-from deid.reads.layout import REASONS, Layout, Rewritten, default_group
+from deid.reads.foresight import foreseen
+from deid.reads.header import SourceHeader, header_text, new_groups, read_header, write_header
+from deid.reads.layout import REASONS, Chunk, Layout, Rewritten, default_group
 from deid.reads.plan import ReadsPlan, quality_table
 from deid.reads.reference import Reference
 from deid.reads.substitute import resorted, substitute
 from deid.variants.errors import VariantError
 from deid.variants.header import check_names
 from deid.variants.regions import parse_regions
-from deid.variants.stream import Workers, Written, write_text
+from deid.variants.stream import Workers, Written
 
 KEY = 16
 
@@ -83,16 +84,53 @@ def core_view(
     the source is read twice and must be a file. Raises ``ReadsError``.
     """
     _check(plan, source, participants, key, options)
-    workers = Workers(options.threads)
+    task = _Task(plan=plan, source=source, participants=participants, key=key, options=options)
+    if not _may_guess(task, sink):
+        return _view(task, sink, may_guess=False)
+    begin = sink.tell()
     try:
-        layout, head, chunks = _opened(plan, source, participants, key, options, workers)
-        if plan.mask.starts:
-            layout = layout.hiding(_hidden(layout, chunks, workers, options))
-            source.seek(0)
-            _, head, chunks = _opened(plan, source, participants, key, options, workers)
+        return _view(task, sink, may_guess=True)
+    except ReadsError as error:
+        if error.code != "unforeseen":
+            raise
+    source.seek(0)
+    sink.seek(begin)
+    sink.truncate()
+    return _view(task, sink, may_guess=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Task:
+    """What a view is made from."""
+
+    plan: ReadsPlan
+    source: BinaryIO
+    participants: Mapping[str, str]
+    key: bytes = field(repr=False)
+    options: ReadsOptions
+
+
+def _may_guess(task: _Task, sink: BinaryIO) -> bool:
+    """Whether names that touch the mask may be guessed: only where what was written on a guess can be taken back."""
+    if not task.plan.mask.starts or task.plan.substituted or task.options.compiled is False or not sink.seekable():
+        return False
+    start = task.source.read(2)
+    task.source.seek(0)
+    return bgzf.is_gzip(start)
+
+
+def _view(task: _Task, sink: BinaryIO, *, may_guess: bool) -> ReadCounts:
+    """One attempt; on a guess it may end with ``unforeseen``."""
+    workers = Workers(task.options.threads)
+    try:
+        layout, head, chunks = _opened(task, workers)
+        if task.plan.mask.starts:
+            layout = _with_hidden(task, layout, chunks, workers, may_guess=may_guess)
+            task.source.seek(0)
+            _, head, chunks = _opened(task, workers)
         tally, written = _Tally(), Written(sink)
-        texts = _texts(head, workers.over(_rewriter(layout, options), chunks), layout, tally)
-        _write(texts, written, workers, options)
+        texts = _texts(head, workers.over(_rewriter(layout, task.options), chunks), layout, tally)
+        _write(texts, written, workers, task.options)
     except bgzf.ContainerError as error:
         raise ReadsError(error.code, str(error)) from error
     finally:
@@ -102,7 +140,7 @@ def core_view(
         records_in=tally.records,
         records_out=tally.written,
         removed=removed,
-        participants=len(participants),
+        participants=len(task.participants),
         digest=written.digest(),
         bytes=written.size,
     )
@@ -125,21 +163,26 @@ def _check(
         raise ReadsError("no_reference", "this view needs a reference, and none was supplied")
 
 
-def _opened(
-    plan: ReadsPlan,
-    source: BinaryIO,
-    participants: Mapping[str, str],
-    key: bytes,
-    options: ReadsOptions,
-    workers: Workers,
-) -> tuple[Layout, bytes, Iterator[bytes]]:
+def _with_hidden(task: _Task, layout: Layout, chunks: Iterable[Chunk], workers: Workers, *, may_guess: bool) -> Layout:
+    """The layout with the names that touch the mask, foreseen or read."""
+    place = task.source.tell()
+    words = foreseen(task.source, layout) if may_guess else None
+    if words is not None:
+        return layout.hiding(words, is_guess=True)
+    if may_guess:
+        task.source.seek(place)  # the chunks go on where they were
+    return layout.hiding(_hidden(layout, chunks, workers, task.options))
+
+
+def _opened(task: _Task, workers: Workers) -> tuple[Layout, bytes, Iterator[Chunk]]:
     """Layout, our header and the chunks of whole records."""
-    pieces = _pieces(source, options, workers)
-    header, rest, taken = _header(pieces)
+    plan, participants, options = task.plan, task.participants, task.options
+    pieces = _pieces(task.source, options, workers)
+    header, data, taken = read_header(pieces)
     codes = new_groups(header, participants)
     if set(participants) - {group.sample for group in header.groups}:
         raise ReadsError("participant_missing", "a participant listed has no read group in the file")
-    layout = _layout(plan, header, codes, key, options)
+    layout = _layout(plan, header, codes, task.key, options)
     if plan.substituted and options.reference is not None:
         if not header.sorted:
             raise ReadsError("unsorted", "substituted reads need a file sorted by coordinate")
@@ -151,14 +194,14 @@ def _opened(
         contigs = options.reference.with_sums(contigs)
         header = replace(header, contigs=contigs)
     text = header_text(header, groups, is_sorted=header.sorted)
-    return layout, write_header(text, contigs), _chunks(rest, pieces, taken, framer(options.compiled))
+    return layout, write_header(text, contigs), chunks_of(data[taken:], pieces, taken, options.compiled)
 
 
 def _pieces(source: BinaryIO, options: ReadsOptions, workers: Workers) -> Iterator[bytes]:
     incoming = bgzf.Incoming(source)
     start = incoming.peek(18)
     if bgzf.is_bgzf(start):
-        return workers.over(bgzf.inflate_blocks, bgzf.block_groups(incoming))
+        return texts_of(incoming, workers, options.compiled)
     if start[:4] != b"CRAM":
         raise ReadsError("not_bam", "the file is neither BAM nor CRAM")
     if options.reference is None:
@@ -167,16 +210,6 @@ def _pieces(source: BinaryIO, options: ReadsOptions, workers: Workers) -> Iterat
 
     source.seek(0)
     return cram_to_bam(source, options.reference)
-
-
-def _header(pieces: Iterator[bytes]) -> tuple[SourceHeader, bytes, int]:
-    text = b""
-    for piece in pieces:
-        text += piece
-        found = take_header(text)
-        if found is not None:
-            return found[0], text[found[1] :], found[1]
-    raise ReadsError("truncated", "the file ends inside its header")
 
 
 def _layout(plan: ReadsPlan, header: SourceHeader, codes: Iterable[bytes], key: bytes, options: ReadsOptions) -> Layout:
@@ -199,24 +232,7 @@ def _layout(plan: ReadsPlan, header: SourceHeader, codes: Iterable[bytes], key: 
     )
 
 
-def _chunks(
-    rest: bytes, pieces: Iterable[bytes], offset: int, whole: Callable[[bytes], tuple[int, int]]
-) -> Iterator[bytes]:
-    """Whole records; ``offset`` counts decompressed bytes for the error's sake."""
-    for piece in chain((b"",), pieces):
-        rest += piece
-        end, bad = whole(rest)
-        if bad:
-            raise ReadsError("bad_length", f"a record of absurd length begins at decompressed byte {offset + end}")
-        if end:
-            yield rest[:end]
-        rest = rest[end:]
-        offset += end
-    if rest:
-        raise ReadsError("truncated", f"the file ends inside the record at decompressed byte {offset}")
-
-
-def _hidden(layout: Layout, chunks: Iterable[bytes], workers: Workers, options: ReadsOptions) -> list[int]:
+def _hidden(layout: Layout, chunks: Iterable[Chunk], workers: Workers, options: ReadsOptions) -> list[int]:
     """The first hash word of every name that touches the mask."""
     words = array("Q")
     tally = _Tally()
@@ -226,7 +242,7 @@ def _hidden(layout: Layout, chunks: Iterable[bytes], workers: Workers, options: 
     return words.tolist()
 
 
-def _rewriter(layout: Layout, options: ReadsOptions) -> Callable[[bytes], Rewritten]:
+def _rewriter(layout: Layout, options: ReadsOptions) -> Callable[[Chunk], Rewritten]:
     if layout.plan.substituted and options.reference is not None:
         return partial(substitute, layout, options.reference)
     return rewriter(layout, compiled=options.compiled)
@@ -262,7 +278,7 @@ def _add(tally: _Tally, one: Rewritten, layout: Layout) -> None:
 
 def _write(texts: Iterator[bytes], written: Written, workers: Workers, options: ReadsOptions) -> None:
     if options.form == "bam" or options.reference is None:
-        write_text(texts, written, workers, options.level)
+        write_texts(texts, written, workers, options.level, options.compiled)
         return
     from deid.reads.cram import bam_to_cram
 

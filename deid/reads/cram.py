@@ -8,6 +8,7 @@ CRAM 3 is defined in the CRAM specification. Not here: what becomes of a record.
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import BinaryIO
@@ -15,6 +16,7 @@ from typing import BinaryIO
 import pysam
 
 from deid import bgzf
+from deid.reads.cram_check import check_cram
 from deid.reads.cram_start import cleaned_start
 from deid.reads.errors import ReadsError
 from deid.reads.header import Contig, take_header, write_header
@@ -32,11 +34,14 @@ START = 1 << 20
 def cram_to_bam(source: BinaryIO, reference: Reference) -> Iterator[bytes]:
     """Decompressed BAM of a CRAM: its header, then whole records.
 
-    Raises ``ReadsError``: ``reference_missing`` before a read is decoded, ``bad_cram`` with the record.
+    Raises ``ReadsError``: what ``check_cram`` finds and ``reference_missing`` before a read is decoded, ``bad_cram``
+    with the record.
     """
     pysam.set_verbosity(0)
     count = 0
     with _with_descriptor(source) as file:
+        check_cram(file)
+        os.lseek(file.fileno(), 0, os.SEEK_SET)  # htslib reads the descriptor, whatever Python has buffered
         try:
             with pysam.AlignmentFile(file, "rc", reference_filename=str(reference.path), check_sq=False) as reads:
                 contigs = [
@@ -49,7 +54,7 @@ def cram_to_bam(source: BinaryIO, reference: Reference) -> Iterator[bytes]:
                 while batch := list(islice(flow, BATCH)):
                     yield b"".join(map(to_bam, batch))
                     count += len(batch)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, KeyError, struct.error) as error:
             raise ReadsError("bad_cram", f"the CRAM cannot be read after record {count}") from error
 
 

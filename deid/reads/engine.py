@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Sequence
-from itertools import accumulate
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate, chain
 
 from deid import native
 from deid.reads import records
 from deid.reads.errors import ReadsError
-from deid.reads.layout import Layout, Rewritten
+from deid.reads.layout import Chunk, Layout, Rewritten
+from deid.reads.records import LEAST_RECORD, MAX_RECORD
 from deid.variants.regions import Regions
 
-Rewrite = Callable[[bytes], Rewritten]
+Rewrite = Callable[[Chunk], Rewritten]
 
 
 def is_compiled(compiled: bool | None) -> bool:
@@ -25,19 +26,57 @@ def is_compiled(compiled: bool | None) -> bool:
 def rewriter(layout: Layout, *, compiled: bool | None = None, collect: bool = False) -> Rewrite:
     """What turns whole source records into ours, or (``collect``) into the hash words of names that touch the mask."""
     if not is_compiled(compiled):
-        return lambda chunk: records.rewrite(layout, chunk, collect)
-    prepared = native._reads.prepare(_packed(layout))
+        return lambda chunk: records.rewrite(layout, chunk.records, collect)
+    ready = prepared(layout)
 
-    def rewrite(chunk: bytes) -> Rewritten:
-        data, read, written, removed, fault, first, last = native._reads.rewrite(prepared, chunk, collect)
+    def rewrite(chunk: Chunk) -> Rewritten:
+        data, read, written, removed, fault, first, last = native._reads.rewrite(ready, *chunk, collect)
         return Rewritten(data=data, records=read, written=written, removed=removed, fault=fault, first=first, last=last)
 
     return rewrite
 
 
-def framer(compiled: bool | None = None) -> Callable[[bytes], tuple[int, int]]:
-    """What finds the end of the last whole record."""
-    return native._reads.whole if is_compiled(compiled) else records.whole
+def prepared(layout: Layout) -> object:
+    """The layout as the kernel keeps it."""
+    return native._reads.prepare(_packed(layout))
+
+
+def chunks_of(rest: bytes, pieces: Iterable[bytes], offset: int, compiled: bool | None) -> Iterator[Chunk]:
+    """Text in pieces as chunks of whole records; ``offset`` counts decompressed bytes for the error's sake.
+
+    Raises ``ReadsError``: ``bad_length``, ``truncated``.
+    """
+    whole = native._reads.whole if is_compiled(compiled) else records.whole
+    head = bytearray()
+    for piece in chain((rest,), pieces):
+        start = _missing(head, piece, offset) if head else 0
+        head += piece[:start]
+        if head and whole(head, 0)[0] < len(head):
+            continue
+        end, bad = whole(piece, start)
+        if bad:
+            raise _absurd(offset + len(head) + end - start)
+        if head or end > start:
+            yield Chunk(bytes(head), piece, start, end)
+        offset += len(head) + end - start
+        head = bytearray(memoryview(piece)[end:])
+    if head:
+        raise ReadsError("truncated", f"the file ends inside the record at decompressed byte {offset}")
+
+
+def _missing(head: bytearray, piece: bytes, offset: int) -> int:
+    """How many bytes of ``piece`` belong to the record that begins in ``head``."""
+    start = head[:4] + piece[: max(0, 4 - len(head))]
+    if len(start) < 4:
+        return len(piece)
+    size = int.from_bytes(start, "little")
+    if not LEAST_RECORD <= size <= MAX_RECORD:
+        raise _absurd(offset)
+    return min(len(piece), 4 + size - len(head))
+
+
+def _absurd(offset: int) -> ReadsError:
+    return ReadsError("bad_length", f"a record of absurd length begins at decompressed byte {offset}")
 
 
 def _numbers(values: Iterable[int]) -> bytes:
@@ -63,7 +102,7 @@ def _packed(layout: Layout) -> tuple[bytes, ...]:
         tags[number >> 3] |= 1 << (number & 7)
     options = [
         len(layout.contigs), plan.drop_flags, layout.region is not None, plan.mask_except, layout.default_group,
-        bool(plan.mask.starts), layout.sorted,
+        bool(plan.mask.starts), layout.sorted, layout.is_guess,
     ]  # fmt: skip
     spans = [_spans(layout, regions) for regions in (plan.mask, plan.panel, layout.region or Regions())]
     return (

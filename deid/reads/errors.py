@@ -26,6 +26,7 @@ RECORD_ERRORS: tuple[tuple[str, str], ...] = (
     ("bad_tag", "a tag is cut, of unknown type, stands twice or holds what its kind cannot"),
     ("unsorted", "stands before the read in front of it, though the header says sorted by coordinate"),
     ("out_of_memory", "not enough memory for this record"),
+    ("unforeseen", "touches the mask and was not foreseen"),
 )
 """Code and sentence of each fault a record can have; the position is the number the compiled kernel returns."""
 

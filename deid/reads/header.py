@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from deid.reads.errors import ReadsError
 
@@ -120,6 +121,24 @@ def take_header(text: bytes) -> tuple[SourceHeader, int] | None:
         listed.append((name, length))
         at += 8 + long
     return parse_header(text[8 : 8 + size], listed), at
+
+
+def read_header(pieces: Iterator[bytes]) -> tuple[SourceHeader, bytes, int]:
+    """The header, all bytes that were taken from ``pieces`` for it, and where among them the records begin.
+
+    Raises ``ReadsError``: ``bad_header``, ``crlf``, ``not_utf8``, ``truncated``.
+    """
+    text, tried = bytearray(), 0
+    for piece in chain(pieces, (None,)):
+        text += piece or b""
+        # Looked at anew only when it has doubled, or a long header would be read as many times as it has pieces.
+        if piece is not None and len(text) < 2 * tried:
+            continue
+        tried = len(text)
+        found = take_header(bytes(text))
+        if found is not None:
+            return found[0], bytes(text), found[1]
+    raise ReadsError("truncated", "the file ends inside its header")
 
 
 def new_groups(source: SourceHeader, participants: Mapping[str, str]) -> list[bytes]:

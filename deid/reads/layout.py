@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from deid.reads.header import SourceHeader
 from deid.reads.plan import ReadsPlan
@@ -21,7 +22,8 @@ class Layout:
 
     ``codes`` holds the new ID of each read group, empty where its participant is not permitted; ``default_group`` is
     the group of reads that name none, -1 where that could be more than one person's. ``hidden`` are the first hash
-    words of the names that touch the mask, sorted.
+    words of the names that touch the mask, sorted; ``is_guess`` where a read that touches it and is not among them
+    must stop the view.
     """
 
     plan: ReadsPlan
@@ -35,15 +37,30 @@ class Layout:
     region: Regions | None
     sorted: bool
     hidden: tuple[int, ...] = ()
+    is_guess: bool = False
 
     def is_hidden(self, word: int) -> bool:
         """Whether a name with this first hash word touches the mask."""
         at = bisect_left(self.hidden, word)
         return at < len(self.hidden) and self.hidden[at] == word
 
-    def hiding(self, words: Sequence[int]) -> Layout:
+    def hiding(self, words: Sequence[int], *, is_guess: bool = False) -> Layout:
         """The same layout with these names hidden."""
-        return replace(self, hidden=tuple(sorted(set(words))))
+        return replace(self, hidden=tuple(sorted(set(words))), is_guess=is_guess)
+
+
+class Chunk(NamedTuple):
+    """Whole records: those in ``head`` (one that lay across two pieces of text), then those of ``text[start:end]``."""
+
+    head: bytes
+    text: bytes
+    start: int
+    end: int
+
+    @property
+    def records(self) -> bytes:
+        """The records in one piece."""
+        return self.head + self.text[self.start : self.end]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

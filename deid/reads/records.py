@@ -17,7 +17,7 @@ from deid.reads.plan import ABSENT, BAD
 from deid.variants.regions import Regions
 
 FIXED = struct.Struct("<iiBBHHHiiii")
-MAX_RECORD = 1 << 25
+LEAST_RECORD, MAX_RECORD = 32, 1 << 25
 MAX_TAGS = 64
 LAST = (1 << 31) - 1
 QUERY, REFERENCE, CLIPS = frozenset({0, 1, 4, 7, 8}), frozenset({0, 2, 3, 7, 8}), frozenset({4, 5})
@@ -57,12 +57,12 @@ class Record:
         return self.fixed[6]
 
 
-def whole(text: bytes | bytearray) -> tuple[int, int]:
-    """How many bytes are whole records, and 1 where the next length is absurd."""
-    at = 0
+def whole(text: bytes | bytearray, start: int = 0) -> tuple[int, int]:
+    """Where the whole records from ``start`` on end, and 1 where the next length is absurd."""
+    at = start
     while len(text) - at >= 4:
         size = int.from_bytes(text[at : at + 4], "little")
-        if not 32 <= size <= MAX_RECORD:
+        if not LEAST_RECORD <= size <= MAX_RECORD:
             return at, 1
         if size > len(text) - at - 4:
             break
@@ -75,7 +75,7 @@ def split(chunk: bytes) -> Iterator[bytes]:
     at = 0
     while len(chunk) - at >= 4:
         size = int.from_bytes(chunk[at : at + 4], "little")
-        if not 32 <= size <= MAX_RECORD or size > len(chunk) - at - 4:
+        if not LEAST_RECORD <= size <= MAX_RECORD or size > len(chunk) - at - 4:
             raise Fault("bad_length")
         yield chunk[at + 4 : at + 4 + size]
         at += 4 + size
@@ -88,11 +88,13 @@ def rewrite(layout: Layout, chunk: bytes, collect: bool = False) -> Rewritten:
     records = first = last = fault = 0
     try:
         for body in split(chunk):
-            record = parse(layout, body)
+            record = parse(layout, body, tagged=not collect)
             order = order_of(record)
             if layout.sorted and records and order < last:
                 raise Fault("unsorted")
             words = siphash128(layout.key, record.name)
+            if layout.is_guess and not collect and touches(layout, record) and not layout.is_hidden(words[0]):
+                raise Fault("unforeseen")
             reason = "" if collect else _reason(layout, record, words[0])
             if collect:
                 out += [struct.pack("<Q", words[0])] if touches(layout, record) else []
@@ -117,8 +119,8 @@ def order_of(record: Record) -> int:
     return contig << 32 | record.fixed[1] + 1
 
 
-def parse(layout: Layout, body: bytes) -> Record:
-    """Take a record apart with every length proven. Raises ``Fault``."""
+def parse(layout: Layout, body: bytes, tagged: bool = True) -> Record:
+    """Take a record apart with every length proven, its tags if ``tagged``. Raises ``Fault``."""
     fixed = FIXED.unpack_from(body)
     contig, position, long, _, _, operations, _, length, mate_contig, mate_position, _ = fixed
     if length < 0 or long < 1:
@@ -143,7 +145,7 @@ def parse(layout: Layout, body: bytes) -> Record:
         cigar=cigar,
         sequence=body[sequence_at:quality_at],
         quality=body[quality_at : quality_at + length],
-        tags=list(_tags(body, quality_at + length)),
+        tags=list(_tags(body, quality_at + length)) if tagged else [],
         span=span,
         reach=reach,
         long_cigar=long_cigar,

@@ -54,4 +54,6 @@ def _tag(name: str, value: object, kind: str | int) -> bytes:
     if isinstance(value, str):
         text = value.encode("utf-8", "surrogateescape")
         return head + code.encode() + text + (b"" if code == "A" else b"\0")
+    if code == "I" and isinstance(value, int):
+        value &= 0xFFFFFFFF  # pysam shows what has no sign as if it had one
     return head + code.encode() + struct.pack(NUMBERS[code], value)

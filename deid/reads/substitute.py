@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from deid.reads.errors import FAULT
-from deid.reads.layout import REASONS, Layout, Rewritten
+from deid.reads.layout import REASONS, Chunk, Layout, Rewritten
 from deid.reads.names import LENGTH, new_name, siphash128
 from deid.reads.records import (
     CLIPS,
@@ -42,13 +42,13 @@ SKIP = 3
 NIBBLE = bytes({65: 1, 67: 2, 71: 4, 84: 8}.get(letter, 15) for letter in range(256))
 
 
-def substitute(layout: Layout, reference: Reference, chunk: bytes) -> Rewritten:
+def substitute(layout: Layout, reference: Reference, chunk: Chunk) -> Rewritten:
     """Whole source records to substituted ones, in the source's order."""
     out: list[bytes] = []
     removed = dict.fromkeys(REASONS, 0)
     records = first = last = fault = 0
     try:
-        for body in split(chunk):
+        for body in split(chunk.records):
             record = parse(layout, body)
             order = order_of(record)
             if records and order < last:

@@ -37,6 +37,7 @@ from deid.tables.rarities import suppress_rare
 from deid.tables.reading import read_content, read_table
 from deid.tables.sampling import sample
 from deid.tables.swapping import swap
+from deid.tables.uniqueness import population_uniques
 from deid.tables.usefulness import usefulness
 from deid.tables.values import UnreadableError, change_of, shift_date
 from deid.tables.writing import core_bytes
@@ -257,10 +258,25 @@ def _measured(recipe: Recipe, before: Mapping[str, Column], output: bytes, done:
     after = assess_columns(columns, quasi=quasi, sensitive=sensitive)
     if done.population:
         after |= journalist([columns[name] for name in quasi], [done.population[name] for name in quasi])
+    earlier = measure_table(before, quasi=quasi, sensitive=sensitive)
+    if recipe.population_size is not None:
+        for found in (earlier, after):
+            found["population_uniques"] = _alone(found, recipe.population_size)
     return {
         "models": prove(recipe, columns, done.population),
-        "risk": {"before": measure_table(before, quasi=quasi, sensitive=sensitive), "after": after},
+        "risk": {"before": earlier, "after": after},
         "utility": done.utility
         | usefulness(before, columns)
         | {"discernibility": after["discernibility"] + done.suppressed * len(next(iter(before.values())).codes)},
     }
+
+
+def _alone(found: Mapping[str, Any], people: int) -> dict[str, float]:
+    sizes = {one["size"]: one["classes"] for one in found["theta"]}
+    try:
+        return population_uniques(sizes, people)
+    except ValueError:
+        raise TableError(
+            f"table: population-size {people} is below the rows of the table; correct it in the recipe",
+            code="table_value",
+        ) from None

@@ -3,20 +3,22 @@
 Everybody who is equal at the top of all hierarchies starts in one class (one class in all, where hierarchies end in one
 group); a class that cannot satisfy the models even so is suppressed. Then ``deid.tables.splitting`` cuts. At the end
 each class climbs each hierarchy to the lowest group that holds all its values: a value written always stands on the
-ladder of the value it replaces. Two classes that end with equal values are one class, larger than was asked.
+ladder of the value it replaces. Two classes that end with equal values are one class, larger than was asked. People of
+a population (k-map, delta-presence) go with the classes and widen them: whoever is counted fits the values written.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from deid.tables.classes import Classes, combine, good_classes, group
+from deid.tables.classes import Classes, Population, Wanted, combine, good_classes, group
 from deid.tables.columnar import Codes, Mask
 from deid.tables.hierarchy import Axis
 from deid.tables.judging import ROUND, Chosen, Problem
-from deid.tables.measures import Floats, Sensitive, holds
+from deid.tables.measures import Floats, Rule, Sensitive
 from deid.tables.search import not_met
 from deid.tables.splitting import Protected, Ranks, Splitting, Tree, split
 
@@ -33,7 +35,9 @@ def recode_locally(problem: Problem) -> Chosen:
     order = np.flatnonzero(kept)[np.argsort(parts[kept], kind="stable")] if count > 1 else np.flatnonzero(kept)
     starts = np.flatnonzero(np.r_[True, np.diff(parts[order]) != 0, True])
     del parts
-    rows: Ranks = np.empty((len(order), len(problem.axes) + len(problem.wanted.sensitive) + 2), np.int32)
+    people = problem.wanted.population
+    held = len(problem.wanted.sensitive) + (people is not None)
+    rows: Ranks = np.empty((len(order), len(problem.axes) + held + 2), np.int32)
     trees = []
     for at, (axis, base, levels) in enumerate(zip(problem.axes, problem.base, bounds, strict=True)):
         tree, rank = _tree(axis, levels)
@@ -43,6 +47,9 @@ def recode_locally(problem: Problem) -> Chosen:
         rows[:, at] = column.codes[order]
     rows[:, -2], rows[:, -1] = problem.weights[order], order
     protected = [_protect(column.of(order), problem.weights[order]) for column in problem.wanted.sensitive]
+    if people is not None:
+        rows[:, -3] = people.weights[order]
+        protected.append(_people(people, int(rows[:, -3].max())))
     del order
     task = Splitting(rows=rows, quasi=tuple(trees), sensitive=tuple(protected), parts=starts, k=problem.wanted.k)
     return _chosen(problem, bounds, task, split(task))
@@ -57,18 +64,23 @@ def _kept(problem: Problem, parts: Codes, count: int) -> Mask:
     kept = np.ones(len(parts), np.bool_)
     while kept.any():
         classes = Classes(of=parts[kept], count=count, weights=problem.weights[kept])
-        good = good_classes(classes, problem.wanted, relative=False)
-        for column in problem.wanted.sensitive:
-            for rule in column.rules:
-                if rule.relative:
-                    good &= holds(rule, classes, column.of(kept))
-        again = kept & good[parts]
+        again = kept & good_classes(classes, _of(problem.wanted, kept))[parts]
         if problem.weights[~again].sum() > problem.limit:
             break
         if (again == kept).all():
             return kept
         kept = again
     raise not_met(problem)
+
+
+def _of(wanted: Wanted, kept: Mask) -> Wanted:
+    """What is wanted, over these combinations only."""
+    people = wanted.population
+    return replace(
+        wanted,
+        sensitive=tuple(column.of(kept) for column in wanted.sensitive),
+        population=None if people is None else replace(people, weights=people.weights[kept]),
+    )
 
 
 def _tree(axis: Axis, levels: Sequence[int]) -> tuple[Tree, Codes]:
@@ -87,6 +99,13 @@ def _protect(column: Sensitive, weights: Codes) -> Protected:
     levels = np.arange(column.count)[None, :] if column.tree is None else column.tree
     whole = np.bincount(column.codes, weights, column.count) / weights.sum()
     return Protected(tree=Tree(levels=levels, costs=np.zeros(levels.shape)), whole=whole, rules=column.rules)
+
+
+def _people(population: Population, most: int) -> Protected:
+    """People of the population as a column whose value is their number."""
+    levels = np.zeros((1, most + 1), np.int64)
+    rule = Rule(kind="people", limit=population.k, c=population.most)
+    return Protected(tree=Tree(levels=levels, costs=np.zeros(levels.shape)), whole=np.zeros(most + 1), rules=(rule,))
 
 
 def _heights(tree: Tree, ranks: Ranks, starts: Codes) -> Codes:

@@ -55,8 +55,7 @@ def read_texts(content: bytes, *, columns: Sequence[str], form: InputForm) -> li
 
 
 def _blocks(content: bytes, columns: Sequence[str], form: InputForm) -> Iterator[Any]:
-    if not content:
-        raise TableError("table: the file is empty", code="table_empty")
+    _refuse_empty(content)
     return _parquet_blocks(content, columns) if content[:4] == _PARQUET else _csv_blocks(content, columns, form)
 
 
@@ -85,12 +84,18 @@ class Coder:
 
 def column_names(content: bytes, form: InputForm) -> list[str]:
     """The columns a table has. Raises TableError where its header cannot be read."""
+    _refuse_empty(content)
     if content[:4] != _PARQUET:
         return _header(decode(content, form.encoding), form)
     try:
         return list(pq.ParquetFile(pa.BufferReader(content)).schema_arrow.names)
     except (pa.ArrowException, OSError):
         raise TableError("table: not a readable Parquet file; it may be cut short", code="table_unreadable") from None
+
+
+def _refuse_empty(content: bytes) -> None:
+    if not content:
+        raise TableError("table: the file is empty; check that it was written to its end", code="table_empty")
 
 
 def _parquet_blocks(content: bytes, columns: Sequence[str]) -> Iterator[Any]:
@@ -128,6 +133,13 @@ def _csv_blocks(content: bytes, columns: Sequence[str], form: InputForm) -> Iter
     text = decode(content, form.encoding)
     names = _header(text, form)
     _check_header(names, columns)
+    quote = b'"'
+    if text.count(quote) % 2:  # the parser would take every row after an open quote for one cell
+        raise TableError(
+            f"table, line {_line(text, text.rindex(quote))} or before: a quote is opened and not closed; close it, "
+            "and double a quote that stands inside a cell",
+            code="table_ragged",
+        )
     bad: list[int] = []
 
     def refuse(row: Any) -> str:

@@ -17,7 +17,7 @@ from typing import Annotated, Any, BinaryIO, cast
 
 import typer
 
-from deid.errors import RecipeError
+from deid.errors import DeidError, RecipeError
 from deid.recipe import Recipe, load_recipe
 from gateway.cli.sealing import _Finished
 from gateway.cli.show import read_yaml
@@ -39,13 +39,19 @@ def vcf(
     threads: Threads = 1, region: Region = None,
 ) -> None:  # fmt: skip
     """A cohort VCF or BCF; OUT ending in .bcf is BCF. An index is written beside it."""
-    options = {"threads": threads, "region": region}
+    options = {"threads": threads, "region": region, "measure_masks": source.is_file()}
     spec = {"participants": read_yaml(participants), "options": options}
     from deid.indexes import index_variants
     from deid.variants.bcf import convert_vcf
 
     _run("vcf", source, out, recipe, report, spec=spec, convert=convert_vcf if out.suffix == ".bcf" else None)
-    print(index_variants(out))
+    try:
+        print(index_variants(out))
+    except DeidError as error:
+        # Half a result is none: what cannot be indexed does not stay.
+        out.unlink()
+        report.unlink()
+        raise BadInput(f"{source}: {error}") from None
 
 
 def reads(
@@ -71,10 +77,21 @@ def reads(
     print(index_reads(out))
 
 
-def fastq(source: Path, out: Path, recipe: RecipeFile, report: ReportFile, threads: Threads = 1) -> None:
-    """One FASTQ of one participant."""
-    spec = {"participants": {}, "key": SystemRandomness().token(16).hex(), "options": {"threads": threads}}
-    _run("fastq", source, out, recipe, report, spec=spec)
+def fastq(
+    source: Path, out: Path, recipe: RecipeFile, report: ReportFile, threads: Threads = 1,
+    pair: Annotated[
+        tuple[Path, Path] | None, typer.Option(help="The second file of the pair, and where it goes.")
+    ] = None,
+) -> None:  # fmt: skip
+    """One FASTQ of one participant, or with --pair the two files of a pair."""
+    key, options = SystemRandomness().token(16).hex(), {"threads": threads}
+    spec = {"participants": {"source": "participant"}, "key": key, "options": options}
+    if pair is None:
+        _run("fastq", source, out, recipe, report, spec=spec)
+        return
+    from gateway.cli.deid_pair import run_pair
+
+    run_pair((source, pair[0]), (out, pair[1]), recipe, report, spec=spec)
 
 
 def matrix(source: Path, out: Path, recipe: RecipeFile, report: ReportFile, participants: People) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,12 +12,13 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from typer.testing import CliRunner
 
+from gateway import applications
 from gateway.audit import DatabaseAudit, audit_database
 from gateway.cli.app import app
 from gateway.ledger import DiskLogFiles, FactIndex
 from gateway.release import advance, request_release
-from gateway.store.tables import FACT_TABLES, metadata
-from tests.world import World
+from gateway.store.tables import FACT_TABLES, fact_columns, metadata
+from tests.world import World, make_world
 
 PLAIN = ("outbox", "disclosure", "log_state", "consent")
 OWN_TIMES = {
@@ -200,3 +202,22 @@ def test_one_byte_changed_anywhere_in_the_rows_is_found(world: World) -> None:
 def test_two_thousand_bytes_changed_in_the_rows_are_all_found(world: World) -> None:
     released(world)
     tamper_rows(world, 2000)
+
+
+def test_a_row_from_before_a_migration_fits_its_leaf_and_a_value_in_the_later_column_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The item table got ``note`` by migration 0004; a house that upgrades has leaves that do not name it."""
+    with monkeypatch.context() as earlier:
+        before = {table: tuple(name for name in fact_columns(table) if name != "note") for table in FACT_TABLES}
+        earlier.setattr("gateway.store.transactions.fact_columns", before.__getitem__)
+        world = make_world(tmp_path)
+        world.ids["item"] = world.apply()
+    world.env.ledger.sync()
+    assert audit(world).wrong == ()
+    steward = world.people["steward"]
+    assert applications.preview(world.env, steward, world.ids["item"])
+    execute(world, "UPDATE item SET note = 'slipped in' WHERE id = :id", id=world.ids["item"])
+    assert audit(world).wrong == (f"item:{world.ids['item']}",)
+    shown = applications.preview(world.env, steward, world.ids["item"])
+    assert all("GW-02" in {reason["rule"] for reason in view["reasons"]} for view in shown.values())

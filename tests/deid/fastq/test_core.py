@@ -6,13 +6,18 @@ import gzip
 import io
 import random
 import resource
+import shutil
+import subprocess
+import time
 
 import pysam
 import pytest
 
 from deid import native
 from deid.bgzf import EOF_BLOCK, deflate_block
-from deid.fastq import FastqError, FastqOptions, core_pair, core_view, plan_from_steps
+from deid.fastq import FastqError, FastqOptions, copy_pair, core_pair, core_view, plan_from_steps
+from deid.fastq.core import Writing
+from deid.indexes import index_fastq
 
 KEY = bytes(range(16))
 ENGINES = (True, False) if native.has_fastq else (False,)
@@ -82,12 +87,93 @@ def test_mates_by_slash_share_a_name(compiled):
     assert one == two
 
 
-@pytest.mark.parametrize("change", [b"@x\nA\n+\nI\n@y\nA\n+\nI\n", b"@y\nA\n+\nI\n@x\nA\n+\nI\n@z\nA\n+\nI\n", b""])
-def test_files_that_are_no_pair_are_refused(compiled, change):
-    sources = io.BytesIO(b"@y\nA\n+\nI\n@x\nA\n+\nI\n"), io.BytesIO(change)
+@pytest.mark.skipif(shutil.which("samtools") is None, reason="samtools is not installed")
+def test_an_index_of_the_output_finds_a_read_for_samtools(tmp_path):
+    path = tmp_path / "out.fq.gz"
+    path.write_bytes(run(b"".join(b"@r%d\n%b\n+\n%b\n" % (n, b"ACGT" * n, b"IIII" * n) for n in range(1, 90))))
+    index = index_fastq(path)
+    names = [line.split("\t")[0] for line in index.read_text().splitlines()]
+    assert len(set(names)) == 89
+    found = subprocess.run(["samtools", "fqidx", str(path), names[76]], capture_output=True, check=True).stdout
+    assert found.replace(b"\n", b"") == b"@" + names[76].encode() + b"ACGT" * 77 + b"+" + b"IIII" * 77
+
+
+Y, X, Z = (b"@%c\nA\n+\nI\n" % name for name in b"yxz")
+NO_PAIRS = {
+    "the same reads in another order": (Y + X, X + Y, 1),
+    "another read": (Y + X, Y + Z, 5),
+    "one read too many": (Y + X, Y + X + Z, 9),
+    "one read too few": (Y + X, Y, 5),
+    "nothing": (Y + X, b"", 1),
+    "a mate that was dropped far in front": (b"".join(b"@r%d\nA\n+\nI\n" % n for n in range(20_000)), Y, 1),
+}
+
+
+@pytest.mark.parametrize("case", NO_PAIRS)
+@pytest.mark.parametrize("turned", [False, True])
+def test_files_that_are_no_pair_are_refused_with_the_line(compiled, case, turned):
+    one, other, line = NO_PAIRS[case]
+    sources = [io.BytesIO(one), io.BytesIO(other)]
+    if turned:
+        sources.reverse()
     with pytest.raises(FastqError) as caught:
-        core_pair(plan_from_steps(()), sources, (io.BytesIO(), io.BytesIO()), key=KEY)
+        core_pair(
+            plan_from_steps(()), tuple(sources), (io.BytesIO(), io.BytesIO()), key=KEY,
+            options=FastqOptions(compiled=compiled, level=1),
+        )  # fmt: skip
     assert caught.value.code == "pairs_differ"
+    assert caught.value.line == line
+
+
+def test_a_pair_is_compared_without_being_held(monkeypatch):
+    """However the blocks of the two files fall: what is remembered lies between the two and no more."""
+    monkeypatch.setattr("deid.reads.blocks.GROUP", 700)
+    text = b"".join(b"@r%d\nACGTACGT\n+\nIIIIIIII\n" % n for n in range(30_000))
+    long = b"".join(b"@r%d\n%b\n+\n%b\n" % (n, b"A" * 90, b"I" * 90) for n in range(30_000))
+    sinks = io.BytesIO(), io.BytesIO()
+    held = []
+    taken = Writing.step
+    monkeypatch.setattr(Writing, "step", lambda self: (taken(self), held.append(len(self.words)))[0])
+    sources = tuple(io.BytesIO(deflated(part)) for part in (text, long))
+    made = core_pair(plan_from_steps(KEEP), sources, sinks, key=KEY, options=FastqOptions(level=1))
+    assert [one.records for one in made] == [30_000, 30_000]
+    assert max(held) < 8 * 20_000
+    assert (
+        gzip.decompress(sinks[0].getvalue()).split(b"\n")[:-1:4]
+        == gzip.decompress(sinks[1].getvalue()).split(b"\n")[:-1:4]
+    )
+
+
+def deflated(text: bytes) -> bytes:
+    return b"".join(deflate_block(text[at : at + 60000], 1) for at in range(0, len(text), 60000)) + EOF_BLOCK
+
+
+def test_the_file_of_the_pair_that_is_broken_is_named():
+    with pytest.raises(FastqError) as caught:
+        core_pair(
+            plan_from_steps(()), (io.BytesIO(Y), io.BytesIO(b"@y\nA\n+\nII\n")), (io.BytesIO(), io.BytesIO()), key=KEY
+        )
+    assert str(caught.value).startswith("file 2 of the pair: line 1")
+
+
+def test_a_recipients_copy_changes_names_and_nothing_else_and_pairs_stay_pairs(compiled, shared_data, tmp_path):
+    paths = [shared_data / "deid" / "fastq" / f"fastp_R{n}.fq" for n in (1, 2)]
+    cores, options = (io.BytesIO(), io.BytesIO()), FastqOptions(compiled=compiled)
+    with paths[0].open("rb") as one, paths[1].open("rb") as two:
+        core_pair(plan_from_steps(()), (one, two), cores, key=KEY, options=options)
+    seen = []
+    for key in (b"a" * 16, b"b" * 16):
+        sinks = io.BytesIO(), io.BytesIO()
+        for core in cores:
+            core.seek(0)
+        copy_pair(cores, sinks, key=key, options=options)
+        lines = [gzip.decompress(sink.getvalue()).split(b"\n") for sink in sinks]
+        assert lines[0][:-1:4] == lines[1][:-1:4]
+        kept = [[part for at, part in enumerate(text) if at % 4] for text in lines]
+        original = [gzip.decompress(core.getvalue()).split(b"\n") for core in cores]
+        assert kept == [[part for at, part in enumerate(text) if at % 4] for text in original]
+        seen.append(set(lines[0][:-1:4]) | set(original[0][:-1:4]))
+    assert len(seen[0] & seen[1]) == 2  # the core view's own two names, which neither copy holds
 
 
 @pytest.mark.parametrize(("how", "shown"), [("bins-4", b"##-8F"), ("bins-8", b"!''<I"), ("drop", b"?????")])
@@ -144,27 +230,36 @@ def test_an_empty_file_gives_an_empty_file(compiled):
     assert run(b"", compiled=compiled) == EOF_BLOCK
 
 
+def mutate(rng: random.Random, data: bytes) -> bytes:
+    """One to three places changed, cut out or filled in."""
+    out = bytearray(data)
+    for _ in range(rng.randrange(1, 4)):
+        at = rng.randrange(len(out))
+        choice = rng.randrange(3)
+        if choice == 0:
+            out[at] = rng.choice(b"@+\n\r/12 \t\0\xff~") if rng.random() < 0.7 else rng.randrange(256)
+        elif choice == 1:
+            del out[at : at + rng.randrange(1, 5)]
+        else:
+            out[at:at] = rng.choice([b"\n", b"@", b"+\n", b"/2", b"\r\n"])
+    return bytes(out)
+
+
 def fuzz(count: int, seed: int, engines: tuple[bool, ...]) -> int:
+    """Mutants of the text, plain and packed, and of what it is packed into; how many were accepted."""
     rng, accepted = random.Random(seed), 0
     good = b"".join(b"@r%d/1 x\nACGTN\n+r%d\n!#AIJ\n" % (n, n) for n in range(6))
-    for _ in range(count):
-        out = bytearray(good)
-        for _ in range(rng.randrange(1, 4)):
-            at = rng.randrange(len(out))
-            choice = rng.randrange(3)
-            if choice == 0:
-                out[at] = rng.choice(b"@+\n\r/12 \t\0\xff~") if rng.random() < 0.7 else rng.randrange(256)
-            elif choice == 1:
-                del out[at : at + rng.randrange(1, 5)]
-            else:
-                out[at:at] = rng.choice([b"\n", b"@", b"+\n", b"/2", b"\r\n"])
-        answers = set()
+    for number in range(count):
+        pack = (bytes, gzip.compress, deflated)[number % 3]
+        mutant = mutate(rng, pack(good)) if number % 5 == 0 else pack(mutate(rng, good))
+        began, answers = time.monotonic(), set()
         for engine in engines:
             try:
-                answers.add(("", run(bytes(out), compiled=engine)))
+                answers.add(("", run(mutant, compiled=engine)))
             except FastqError as error:
                 answers.add((str(error), b""))
-        assert len(answers) == 1
+        assert len(answers) == 1, f"mutant {number} of seed {seed}: the engines differ"
+        assert time.monotonic() - began < 5
         accepted += answers.pop()[0] == ""
     return accepted
 

@@ -13,7 +13,10 @@ import pysam
 import pytest
 
 from deid import native
-from deid.reads import ReadCounts, ReadsOptions, Reference, core_view, plan_from_steps
+from deid.reads import ReadCounts, ReadsOptions, ReadsPlan, Reference, core_view, plan_from_steps
+from deid.reads.core import _layout
+from deid.reads.header import new_groups, take_header
+from deid.reads.layout import Layout
 
 ENGINES = (True, False) if native.has_reads else (False,)
 KEY = bytes(range(16))
@@ -93,9 +96,15 @@ def made(tmp_path: Path) -> SimpleNamespace:
         with pysam.AlignmentFile(str(path), check_sq=False) as reads:
             return str(reads.header)
 
+    def layout(plan: ReadsPlan, raw: bytes) -> Layout:
+        found = take_header(raw)
+        assert found is not None
+        codes = new_groups(found[0], {"LiMing": "p1"})
+        return _layout(plan, found[0], codes, KEY, ReadsOptions())
+
     return SimpleNamespace(
         bam=lambda reads, header=HEADER: bam(reads, header, tmp_path / "made.bam"),
-        run=run, read=read, header=header, HEADER=HEADER, STEPS=STEPS, EVERY=EVERY, KEY=KEY,
+        run=run, read=read, header=header, plan=plan_from_steps, layout=layout, HEADER=HEADER, STEPS=STEPS, EVERY=EVERY, KEY=KEY,
     )  # fmt: skip
 
 

@@ -104,6 +104,28 @@ def test_fastq_and_matrix_become_views(run, repository):
     assert report_of(run.folder, repository)["output"]["participants"] == 1
 
 
+def test_the_two_files_of_a_pair_stay_one(run, repository):
+    for number in (1, 2):
+        text = b"".join(b"@LiMing:%d/%d x\nAC\n+\nII\n" % (read, number) for read in range(9))
+        (run.folder / f"R{number}.fq").write_bytes(text)
+    result = run("fastq", run.folder / "R1.fq", "o1.gz", "--pair", str(run.folder / "R2.fq"), str(run.folder / "o2.gz"))
+    assert result.exit_code == 0, result.output
+    one, other = (gzip.decompress((run.folder / name).read_bytes()).split(b"\n")[::4] for name in ("o1.gz", "o2.gz"))
+    assert one == other
+    assert len(set(one)) == 10
+    assert report_of(run.folder, repository)["mate"]["output"]["records"] == 9
+
+
+def test_of_files_that_are_no_pair_nothing_is_left_and_the_line_is_named(run):
+    (run.folder / "R1.fq").write_bytes(b"@a\nA\n+\nI\n@b\nA\n+\nI\n")
+    (run.folder / "R2.fq").write_bytes(b"@a\nA\n+\nI\n@LiMing\nA\n+\nI\n")
+    result = run("fastq", run.folder / "R1.fq", "o1.gz", "--pair", str(run.folder / "R2.fq"), str(run.folder / "o2.gz"))
+    assert "line 5" in str(result.exception)
+    assert "LiMing" not in str(result.exception)
+    assert not list(run.folder.glob("o*.gz*"))
+    assert not (run.folder / "report.json").exists()
+
+
 @pytest.mark.parametrize("source", [b"", b"garbage", VCF.encode()[:-9], VCF.replace("GT\t0/1", "GT\t0/9").encode()])
 def test_of_a_broken_source_nothing_is_left(run, source):
     result = run("vcf", source, "out.vcf.gz")
@@ -113,9 +135,39 @@ def test_of_a_broken_source_nothing_is_left(run, source):
     assert not (run.folder / "report.json").exists()
 
 
+@pytest.mark.parametrize("out", ["out.vcf.gz", "out.bcf"])
+@pytest.mark.parametrize("order", [[(1, 60), (1, 10)], [(1, 10), (2, 10), (1, 60)]])
+def test_of_an_unsorted_source_the_record_is_named_and_nothing_is_left(run, out, order):
+    head = VCF[: VCF.index("\n1\t") + 1].replace("##FORMAT", "##contig=<ID=2,length=99999>\n##FORMAT")
+    rows = [f"{contig}\t{at}\t.\tA\tC\t.\t.\t.\tGT\t0/1\t0/0\n" for contig, at in order]
+    result = run("vcf", (head + "".join(rows)).encode(), out)
+    assert f"record {len(order)} of the output is not sorted" in str(result.exception)
+    assert not list(run.folder.glob("out*"))
+    assert not (run.folder / "report.json").exists()
+
+
 def test_a_source_that_is_an_address_is_refused(run):
     result = run("vcf", Path("https://example.org/a.vcf.gz"), "out.vcf.gz")
     assert "not a file of this machine" in str(result.exception)
+
+
+ADDRESS = "https://example.org/a"
+
+
+@pytest.mark.parametrize(
+    ("kind", "source", "more"),
+    [
+        ("reads", Path(f"{ADDRESS}.bam"), ()),
+        ("fastq", Path(f"{ADDRESS}.fq.gz"), ()),
+        ("fastq", b"@a\nA\n+\nI\n", ("--pair", f"{ADDRESS}_2.fq.gz", "o2.gz")),
+        ("reads", b"BAM", ("--reference", f"{ADDRESS}.fa")),
+    ],
+)
+def test_no_file_of_reads_is_ever_an_address(run, kind, source, more):
+    """What a library would open as an address is refused as a file that is not there; no output is begun."""
+    result = run(kind, source, "out.cram" if "--reference" in more else "out.bam", *more)
+    assert "file of this machine" in str(result.exception)
+    assert not list(run.folder.glob("out*"))
 
 
 def test_a_recipe_for_another_kind_is_refused(run):
