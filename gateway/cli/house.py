@@ -69,10 +69,11 @@ def demo(
 
 
 def schema(name: str) -> None:
-    """Print the JSON Schema of a file or answer: facts."""
+    """Print the JSON Schema of a file or answer: facts, event."""
+    from gateway.event_schema import schema as event_schema
     from policies.facts import schema as facts_schema
 
-    known = {"facts": facts_schema}
+    known = {"facts": facts_schema, "event": event_schema}
     if name not in known:
         raise BadInput(f"no schema {name}; there are: {', '.join(known)}")
     print(json.dumps(known[name](), indent=2, ensure_ascii=False))

@@ -169,3 +169,17 @@ def test_nothing_of_a_page_can_be_read_without_the_key(memory: LedgerWorld, tmp_
     assert b"row" not in blob
     with pytest.raises(CannotUnwrapError):
         unwrapped(blob, kek=b"\x01" * 32, context="o/facts/0/400")
+
+
+def test_a_page_of_one_history_before_a_page_of_another_is_not_believed(
+    memory: LedgerWorld, new_memory: Any, tmp_path: Path
+) -> None:
+    """Each opens and the last one's peaks are the log's: only what stands before it shows that they do not belong."""
+    before = grown(memory, tmp_path / "ours", 1500)
+    other = new_memory()
+    other.append(*(fact(f"other{n}", 1, n) for n in range(1500)))
+    FactIndex(other.files, pages=sealed_pages(tmp_path / "theirs")).refresh()
+    first = sorted(path.name for path in (tmp_path / "ours").iterdir() if path.is_file())[0]
+    (tmp_path / "ours" / first).write_bytes((tmp_path / "theirs" / first).read_bytes())
+    index, _ = restarted(memory, tmp_path / "ours")
+    assert everything(index) == everything(before)
