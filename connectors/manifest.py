@@ -16,6 +16,7 @@ REQUIRED = {
 }  # fmt: skip
 OPTIONAL = {
     "diseases": list, "identifiers": dict, "secret": str, "important": str, "synthetic": bool, "investigators": list,
+    "stored_in": str, "public": str, "public_accession": str, "collection_permit": str, "domestic_data_added": str,
 }  # fmt: skip
 PROVENANCE = ("laboratory", "platform", "kit", "pipeline", "reference_build")
 FLAGS = ("region_flag", "pedigree_flag")
@@ -43,7 +44,7 @@ def read_manifest(
     body["population"] = {**dict.fromkeys((*FLAGS, "reviewer_flag"), "unknown"), **body["population"]}
     for flag in (*FLAGS, "reviewer_flag"):
         _trilean(path, f"population.{flag}", body["population"][flag])
-    for key in ("secret", "important"):
+    for key in ("secret", "important", "public", "domestic_data_added"):
         body.setdefault(key, "unknown")
         _trilean(path, key, body[key])
     return body

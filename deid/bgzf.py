@@ -13,14 +13,17 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 import deflate
 
+from deid import native
+
+Text: TypeAlias = "bytes | memoryview"
 BLOCK = 0xFF00
 """Bytes of text per block written; the figure htslib uses, so that neighbours in size are neighbours in bytes."""
 MAX_BLOCK = 1 << 16
-GROUP = 1 << 22
+GROUP = 1 << 20
 """Bytes of text per group handed on when reading (about; a group is whole blocks)."""
 READ = 1 << 20
 EOF_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
@@ -128,9 +131,30 @@ def _block_size(head: bytes, offset: int) -> int:
     raise ContainerError("not_bgzf", f"the block at byte {offset} carries no valid BGZF size")
 
 
+has_kernel = native.has_bgzf and native._bgzf.connect(deflate._deflate.__file__)
+"""Whether groups go through libdeflate in one call outside the interpreter's lock: the kernel is built and the
+``deflate`` package shows libdeflate's functions (docs/decisions/0041-bgzf.md). The bytes are the same without."""
+
+
 def inflate_blocks(group: Iterable[tuple[int, bytes]]) -> bytes:
     """The text of whole blocks, each checksum proven. Raises ``ContainerError`` (``damaged``)."""
-    return b"".join(_inflate(offset, block) for offset, block in group)
+    if not has_kernel:
+        return b"".join(_inflate(offset, block) for offset, block in group)
+    listed = list(group)
+    text = native._bgzf.inflate(listed)
+    if isinstance(text, tuple):
+        index, fault = text
+        raise _broken(listed[index][0], fault)
+    return text
+
+
+NOT_INFLATED, OTHER_CHECKSUM = 1, 2
+
+
+def _broken(offset: int, fault: int) -> ContainerError:
+    if fault == NOT_INFLATED:
+        return ContainerError("damaged", f"the BGZF block at byte {offset} cannot be inflated")
+    return ContainerError("damaged", f"the checksum of the BGZF block at byte {offset} does not match")
 
 
 def _inflate(offset: int, block: bytes) -> bytes:
@@ -142,9 +166,9 @@ def _inflate(offset: int, block: bytes) -> bytes:
     try:
         text = bytes(deflate.deflate_decompress(body, size))
     except deflate.DeflateError as error:
-        raise ContainerError("damaged", f"the BGZF block at byte {offset} cannot be inflated") from error
+        raise _broken(offset, NOT_INFLATED) from error
     if len(text) != size or deflate.crc32(text) != crc:
-        raise ContainerError("damaged", f"the checksum of the BGZF block at byte {offset} does not match")
+        raise _broken(offset, OTHER_CHECKSUM)
     return text
 
 
@@ -176,7 +200,7 @@ def plain_groups(incoming: Incoming) -> Iterator[bytes]:
         yield text
 
 
-def deflate_block(text: bytes, level: int) -> bytes:
+def deflate_block(text: Text, level: int) -> bytes:
     """One BGZF block of at most ``BLOCK`` bytes of text; no name and no time in it (RFC 1952 section 2.3)."""
     body = bytes(deflate.deflate_compress(text, level))
     if len(body) + 26 > MAX_BLOCK:
@@ -185,25 +209,33 @@ def deflate_block(text: bytes, level: int) -> bytes:
     return b"".join((PREFIX, struct.pack("<H", size - 1), body, TAIL.pack(deflate.crc32(text), len(text))))
 
 
-def _stored(text: bytes) -> bytes:
+def _stored(text: Text) -> bytes:
     """DEFLATE without compression (RFC 1951 section 3.2.4), for text that does not shrink."""
-    return b"\x01" + struct.pack("<HH", len(text), len(text) ^ 0xFFFF) + text
+    return b"".join((b"\x01", struct.pack("<HH", len(text), len(text) ^ 0xFFFF), text))
 
 
-def deflate_blocks(texts: Iterable[bytes], level: int) -> bytes:
+def deflate_blocks(texts: Iterable[Text], level: int) -> bytes:
     """Several blocks, one after the other."""
+    if has_kernel:
+        return native._bgzf.deflate(list(texts), level)
     return b"".join(deflate_block(text, level) for text in texts)
 
 
-def cut_blocks(texts: Iterable[bytes], per_group: int = 16) -> Iterator[list[bytes]]:
+def cut_blocks(texts: Iterable[Text], per_group: int = 4) -> Iterator[list[Text]]:
     """Text cut every ``BLOCK`` bytes, in groups: borders depend on the position in the text and on nothing else."""
     pending = bytearray()
     step = BLOCK * per_group
     for text in texts:
         pending += text
         whole = len(pending) - len(pending) % step
-        for at in range(0, whole, step):
-            yield [bytes(pending[start : start + BLOCK]) for start in range(at, at + step, BLOCK)]
-        del pending[:whole]
+        if whole:
+            held = bytes(memoryview(pending)[:whole])
+            del pending[:whole]
+            yield from (_cut(held, at, at + step) for at in range(0, whole, step))
     if pending:
-        yield [bytes(pending[start : start + BLOCK]) for start in range(0, len(pending), BLOCK)]
+        yield _cut(bytes(pending), 0, len(pending))
+
+
+def _cut(text: bytes, start: int, end: int) -> list[Text]:
+    view = memoryview(text)
+    return [view[at : min(at + BLOCK, end)] for at in range(start, end, BLOCK)]

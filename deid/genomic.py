@@ -33,6 +33,7 @@ from deid.bgzf import (
 )
 from deid.containers import aligned
 from deid.errors import DeidError
+from deid.variants.errors import VariantError
 
 THIRD_DEGREE = 0.0442
 MAX_SITES, MAX_PEOPLE, MIN_SHARED, MAX_ALLELE = 20_000, 3_000, 100, 4096
@@ -63,11 +64,11 @@ class _Seen:
 def assess_variants(released: BinaryIO, *, declared: Collection[frozenset[str]] = ()) -> dict[str, Any]:
     """The ``genomic`` part of a report. ``declared`` holds pairs of names that a pedigree already states as kin.
 
-    Raises DeidError when the file is not a readable VCF (plain or gzip).
+    Raises DeidError when the file is not a readable VCF (plain or gzip) or BCF.
     """
     try:
         seen = _count_all(aligned(_texts(released)))
-    except (OSError, EOFError, zlib.error, ValueError, IndexError, ContainerError):
+    except (OSError, EOFError, zlib.error, ValueError, IndexError, ContainerError, VariantError):
         raise DeidError("released VCF: cannot be read, so its risk is unknown", code="assess_unreadable") from None
     found: dict[str, Any] = {
         "records": seen.records,
@@ -81,7 +82,19 @@ def assess_variants(released: BinaryIO, *, declared: Collection[frozenset[str]] 
 
 
 def _texts(released: BinaryIO) -> Iterator[bytes]:
-    """The text in large pieces, whatever it is packed in."""
+    """VCF text in large pieces, whatever it is packed in; a BCF is decoded by htslib."""
+    pieces = _unpacked(released)
+    first = next(pieces, b"")
+    if first.startswith(b"BCF\x02"):
+        from deid.variants.bcf import bcf_to_text
+
+        yield from bcf_to_text(chain((first,), pieces))
+        return
+    yield first
+    yield from pieces
+
+
+def _unpacked(released: BinaryIO) -> Iterator[bytes]:
     incoming = Incoming(released)
     start = incoming.peek(18)
     if is_bgzf(start):
@@ -167,9 +180,12 @@ def _kin(seen: _Seen, declared: Collection[frozenset[str]]) -> dict[str, int]:
     names = [name.decode("utf-8", "replace") for name in seen.people]
     pairs = [frozenset((names[a], names[b])) for a, b in zip(first.tolist(), second.tolist(), strict=True)]
     known = set(declared)
+    undeclared = sum(pair not in known for pair in pairs)
     return {
         "kinship_pairs": len(pairs),
-        "kinship_undeclared": sum(pair not in known for pair in pairs),
+        "kinship_undeclared": undeclared,
+        # Relatives in a dataset that declares none: its manifest's pedigree flag should be yes.
+        "pedigree_flag_proposed": int(undeclared > 0),
         "kinship_sites": seen.sites,
     }
 

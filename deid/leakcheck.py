@@ -6,9 +6,9 @@ allowed: a header line off the list, a name or a time in a gzip member, statisti
 Parquet, a cell that is no genotype, a number that is somebody's identity number by its check digit? The second needs
 no list of values.
 
-A file that cannot be read to the bottom raises ``LeakCheckError``: unknown is never called clean. CRAM, BCF and
-Arrow IPC are such files for now. The value found is not part of a finding unless asked for. At most 1,000 findings
-are listed.
+A file that cannot be read to the bottom raises ``LeakCheckError``: unknown is never called clean. Arrow IPC and CRAM
+before version 3 are such files for now. The value found is not part of a finding unless asked for. At most 1,000
+findings are listed.
 """
 
 from __future__ import annotations
@@ -27,8 +27,6 @@ from deid.patterns import find_patterns
 
 MOST_FINDINGS = 1000
 _CLOSED = {
-    b"CRAM": "CRAM",
-    b"BCF\2": "BCF",
     b"ARROW1": "Arrow IPC",
     b"FEA1": "Feather",
     b"\xfd7zXZ": "xz",
@@ -72,7 +70,10 @@ class Search:
     def add(self, where: str, kind: str, severity: str, hint: str, value: str | None = None) -> None:
         """Keep one finding, once."""
         shown = value if self.show_values else None
-        made = Finding(path=self.name, where=where, kind=kind, severity=severity, hint=hint, value=shown)
+        self.keep(Finding(path=self.name, where=where, kind=kind, severity=severity, hint=hint, value=shown))
+
+    def keep(self, made: Finding) -> None:
+        """Keep a finding as it is, once."""
         if not self.full and made not in self.findings[-64:]:
             self.findings.append(made)
 
@@ -137,16 +138,20 @@ def open_layers(search: Search, blocks: Iterator[bytes]) -> None:
         if head.startswith(magic):
             raise LeakCheckError(f"{search.name}: {kind} cannot be opened to the bottom, so it is not called clean")
     if head.startswith(b"\x1f\x8b"):
-        inside = inflate(_raw(search, whole), _noted(search), search.name)
+        inside = inflate(raw_bytes(search, whole), _noted(search), search.name)
         open_layers(search, inside)
     elif head.startswith(b"PAR1"):
         from deid.leaks.parquet import search_parquet
 
-        search_parquet(search, b"".join(_raw(search, whole)))
+        search_parquet(search, b"".join(raw_bytes(search, whole)))
+    elif head.startswith(b"CRAM"):
+        from deid.leaks.cram import search_cram
+
+        search_cram(search, whole)
     elif head.startswith(b"PK\3\4") or head[257:262] == b"ustar":
         from deid.leaks.archives import search_archive
 
-        search_archive(search, b"".join(_raw(search, whole)))
+        search_archive(search, b"".join(raw_bytes(search, whole)))
     else:
         from deid.leaks.text import search_lines
 
@@ -167,8 +172,8 @@ def _noted(search: Search) -> Any:
     return note
 
 
-def _raw(search: Search, blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Pass compressed bytes on and search them as they are; a value may lie where no reader looks."""
+def raw_bytes(search: Search, blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Pass compressed bytes on, searched as they are: a value may lie where no reader looks."""
     keep = max(search.needles.longest, 1)
     tail, at = b"", 0
     for block in blocks:

@@ -16,7 +16,7 @@ from typing import Any
 
 import rfc8785
 
-from deid.columns import WHOLE, ColumnRule, read_column
+from deid.columns import DRAWN, WHOLE, ColumnRule, read_column
 from deid.errors import RecipeError
 from deid.models import Model, read_models
 from deid.strict import Fields, one_key, read_yaml
@@ -66,6 +66,7 @@ class Recipe:
     search: Search
     input: InputForm
     sample: float
+    population_size: int | None
     copy: Mapping[str, Any]
     files: Mapping[str, bytes] = field(repr=False)
     digest: str
@@ -74,6 +75,16 @@ class Recipe:
     def summary(self) -> dict[str, Any]:
         """The ``recipe`` part of a report."""
         return {"name": self.name, "version": self.version, "digest": self.digest}
+
+    @property
+    def draws(self) -> bool:
+        """True where a seed is needed for each person: values are drawn, or the people who leave."""
+        return self.sample < 1 or any(step.name in DRAWN for rule in self.columns for step in rule.steps)
+
+    @property
+    def shifts(self) -> bool:
+        """True where a number of days is needed for each person."""
+        return any(step.name == "date-shift" for rule in self.columns for step in rule.steps)
 
     def leaving(self, role: str) -> list[str]:
         """Names of the columns of this role that leave, in the recipe's order."""
@@ -99,6 +110,7 @@ def load_recipe(text: bytes, *, files: Callable[[str], bytes], code_version: str
     models = read_models(_read_list(fields, "models", ()), sensitive) if table else ()
     limit = fields.number("suppression-limit", least=0, most=1, default=0) if table else 0.0
     sample = fields.number("sample", least=1e-6, most=1, default=1) if table else 1.0
+    people = fields.whole("population-size", least=1) if table and "population-size" in body else None
     search = _read_search(fields.take("search", {}), columns) if table else Search()
     form = _read_input(fields.take("input", {})) if table else InputForm()
     fields.done()
@@ -117,6 +129,7 @@ def load_recipe(text: bytes, *, files: Callable[[str], bytes], code_version: str
         search=search,
         input=form,
         sample=sample,
+        population_size=people,
         copy=copy,
         files=closure,
         digest=_digest(body, closure, code_version),
@@ -189,8 +202,8 @@ def _refuse_half_said(columns: Sequence[ColumnRule], models: Sequence[Model], se
         raise RecipeError("columns", "exactly one column has the transform pseudonym: the participant's")
     if models and not any(rule.role == "quasi" and rule.leaves for rule in columns):
         raise RecipeError("models", "a model needs at least one quasi-identifier that leaves")
-    if search.method == "local-recoding" and any(model.of_population for model in models):
-        raise RecipeError("search.method", "k-map and delta-presence need full-domain")
+    if search.method == "local-recoding" and any(model.least > 0 for model in models):
+        raise RecipeError("search.method", "delta-presence with a least presence needs full-domain")
     if any(model.of_population for model in models):
         for rule in columns:
             if rule.role == "quasi" and any(step.name in (*WHOLE, "date-shift") for step in rule.steps):

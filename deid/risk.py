@@ -22,6 +22,7 @@ from deid.errors import TableError
 from deid.tables.classes import Classes, Sensitive, combine, group
 from deid.tables.columnar import Column
 from deid.tables.measures import distinct, equal
+from deid.tables.reading import Coder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,13 +69,12 @@ def read_released(released: BinaryIO, *, wanted: Sequence[str]) -> dict[str, Col
         file = pq.ParquetFile(pa.BufferReader(released.read()))
         names = file.schema_arrow.names[1:]
         names = [name for name in file.schema_arrow.names if name in names or name in wanted]
-        table = file.read(columns=names)
+        for name in wanted:
+            if name not in names:
+                raise TableError(f"released table: has no column {name!r}", code="table_column_missing")
+        return {name: _column(file, name) for name in names}
     except (pa.ArrowException, OSError):
         raise TableError("released table: not a readable Parquet file", code="table_unreadable") from None
-    for name in wanted:
-        if name not in table.column_names:
-            raise TableError(f"released table: has no column {name!r}", code="table_column_missing")
-    return {name: _column(table.column(name)) for name in table.column_names}
 
 
 def measure_table(columns: Mapping[str, Column], *, quasi: Sequence[str], sensitive: Sequence[str]) -> dict[str, Any]:
@@ -128,7 +128,10 @@ def _classes(columns: Mapping[str, Column]) -> tuple[Any, int]:
     return group(keys)
 
 
-def _column(chunked: Any) -> Column:
-    cells = chunked.combine_chunks().dictionary_encode(null_encoding="encode")
-    values = tuple(None if value is None else str(value) for value in cells.dictionary.to_pylist())
-    return Column(codes=cells.indices.to_numpy(zero_copy_only=False).astype(np.int64), values=values)
+def _column(file: Any, name: str) -> Column:
+    """Block by block, so that the text of one block is held and the codes of all."""
+    coder = Coder()
+    coder.add(pa.array([], pa.string()))
+    for batch in file.iter_batches(columns=[name]):
+        coder.add(batch.column(0))
+    return coder.column(missing=frozenset())

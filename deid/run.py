@@ -61,6 +61,10 @@ def copy(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
 
         check_names(names)
         return asdict(copy_view(inputs["core"], outputs["copy"], names=names, threads=VCF_THREADS))
+    if spec["kind"] == "matrix":
+        from deid.matrices.copying import copy_matrix
+
+        return asdict(copy_matrix(inputs["core"], outputs["copy"], names=names))
     raise _unknown(spec["kind"])
 
 
@@ -81,6 +85,10 @@ def assess(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
         from deid.sequencing import assess_of
 
         return assess_of(recipe, spec, inputs["core"])
+    if recipe.kind == "frequencies":
+        from deid.matrices.frequencies import bound_of
+
+        return {"genomic": bound_of(inputs["core"])}
     if recipe.kind != "table":
         raise _unknown(recipe.kind)
     from deid.joint import partition_of

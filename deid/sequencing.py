@@ -1,7 +1,8 @@
 """The task behind every sequencing kind: recipe and source in, core view and its report out.
 
 spec, beside what ``deid.run`` says: ``key`` (32 hexadecimal digits; read names), ``options`` (threads, region, form,
-reference). Each kind imports its own modules, since a fresh child pays for each.
+reference; for variants ``measure_masks``: read the source again and say how well masked genotypes are guessed). Each
+kind imports its own modules, since a fresh child pays for each.
 """
 
 from __future__ import annotations
@@ -39,8 +40,11 @@ def report(recipe: Recipe, counts: Mapping[str, Any]) -> dict[str, Any]:
         },
         "removed": dict(counts["removed"]),
     }
+    if "membership" in counts:
+        made["genomic"] = dict(counts["membership"])
     if "singletons_per_participant_max" in counts:
-        made["genomic"] = {"singletons_per_participant_max": counts["singletons_per_participant_max"]}
+        single = {"singletons_per_participant_max": counts["singletons_per_participant_max"]}
+        made["genomic"] = {**single, **counts.get("masked", {})}
     return made
 
 
@@ -51,7 +55,13 @@ def _vcf(recipe: Recipe, spec: Mapping[str, Any], source: BinaryIO, sink: Binary
     people, region = spec["participants"], asked.get("region")
     plan = plan_from_steps(recipe.steps, recipe.files)
     threads, form = asked.get("threads", 2), asked.get("form", "vcf")
-    return asdict(core_view(plan, source, sink, participants=people, threads=threads, region=region, form=form))
+    made = asdict(core_view(plan, source, sink, participants=people, threads=threads, region=region, form=form))
+    if asked.get("measure_masks") and plan.mask.starts:
+        from deid.imputability import masked_imputability
+
+        source.seek(0)
+        made["masked"] = masked_imputability(plan, source, participants=people).summary()
+    return made
 
 
 def _reads(recipe: Recipe, spec: Mapping[str, Any], source: BinaryIO, sink: BinaryIO) -> dict[str, Any]:

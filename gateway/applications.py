@@ -11,30 +11,29 @@ was approved, so a later change of the application or the dataset voids it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from gateway.accounts import HOUSE, require
-from gateway.canonical import digest
-from gateway.env import Actor, Env
+from gateway.env import Actor, Env, FactsOfLog
 from gateway.errors import BadInput, Conflict, NotAllowed, NotFound
-from gateway.evidence import APPROVE, decide_release, gather, granted_class
+from gateway.evidence import APPROVE, approval_digest, decide_release, gather, release_rows
 from gateway.item_life import (
     APPROVAL,
-    against_grant,
+    acting,
+    against,
     as_item,
-    as_person,
     found_item,
     give_approval,
     next_release,
 )
 from gateway.ports import Row, Tx
-from gateway.record import check_facts, put_fact, record_refused_act
+from gateway.record import check_facts, put_fact, record_refused_act, with_log
+from gateway.thing_facts import data_use, stated
 from gateway.times import legal_day, stamp
-from gateway.transform import prepare_core_view
-from policies.workflow import Acting, after, may
+from policies.vocabulary import Action
+from policies.workflow import after, may
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +91,11 @@ def show(env: Env, actor: Actor, application_id: str) -> dict[str, Any]:
             raise NotFound("application")
         return {
             "application": _shown("application", application),
-            "items": [_shown("item", item) | {"approvals": _approvals(tx, item["id"])} for item in items],
+            "items": [
+                _shown("item", item)
+                | {"approvals": _approvals(tx, item["id"]), "data_use": _data_use(tx, item, application)}
+                for item in items
+            ],
         }
 
     return env.uow.read(work)
@@ -100,10 +103,8 @@ def show(env: Env, actor: Actor, application_id: str) -> dict[str, Any]:
 
 def preview(env: Env, actor: Actor, item_id: str) -> dict[str, dict[str, Any]]:
     """Each view's decision as it stands now, in the shape of ``policy explain``; nothing is recorded."""
-    env.ledger.sync()
-    log = env.ledger.facts()
 
-    def work(tx: Tx) -> dict[str, dict[str, Any]]:
+    def work(tx: Tx, log: FactsOfLog) -> dict[str, dict[str, Any]]:
         item, application = found_item(tx, item_id)
         if not _may_see(actor, application, [item]):
             raise NotFound("application item")
@@ -115,115 +116,34 @@ def preview(env: Env, actor: Actor, item_id: str) -> dict[str, dict[str, Any]]:
             answers[view_id] = decision.to_json()
         return answers
 
-    return env.uow.read(work)
+    return with_log(env, work, writes=False)
 
 
-def approve(env: Env, actor: Actor, item_id: str) -> Row:
-    """Approve an item to file. A refused attempt (own application, same unit, same person) is itself recorded."""
-    refused = env.uow.read(lambda tx: _approval_refused(tx, env, actor, item_id))
+def approve(env: Env, actor: Actor, item_id: str, *, under: str | None = None) -> Row:
+    """Approve an item to file; ``under`` is the delegation of a substitute.
+
+    A refused attempt (own application, same unit, same person, what the law denies) is itself recorded.
+    """
+    refused = with_log(env, lambda tx, log: _approval_refused(tx, env, (actor, under), item_id, log), writes=False)
     if refused is not None:
         message, rules = refused
         env.uow.run(lambda tx: record_refused_act(tx, env, actor, act=APPROVE, about=item_id, rules=rules))
         raise NotAllowed(message, rules=rules)
 
-    def work(tx: Tx) -> Row:
-        again = _approval_refused(tx, env, actor, item_id)
+    def work(tx: Tx, log: FactsOfLog) -> Row:
+        again = _approval_refused(tx, env, (actor, under), item_id, log)
         if again is not None:
             raise NotAllowed(again[0], rules=again[1])
         item, application = found_item(tx, item_id)
         following = after(APPROVAL, as_item(tx, item, application))
-        give_approval(tx, env, actor, item, application, APPROVE)
+        give_approval(tx, env, (actor, under), (item, application), APPROVE)
         if following != item["state"]:
             put_fact(tx, env, "item", item_id, columns={"state": following})
         found = tx.get("item", item_id)
         assert found is not None  # noqa: S101  read three lines above in the same transaction
         return _shown("item", found)
 
-    return env.uow.run(work)
-
-
-def freeze_package(env: Env, actor: Actor, item_id: str) -> Row:
-    """Transform, measure and freeze what would leave, so that exactly this can be filed."""
-    require(actor, "steward", "custodian")
-    item, application = env.uow.read(lambda tx: found_item(tx, item_id))
-    _require_own_custodian(actor, item)
-    if item["state"] != "approved-to-file":
-        raise Conflict(f"the item is {item['state']}; the package is prepared after two people approved it to file")
-    parts = []
-    for view_id in item["views"]:
-        core_id = prepare_core_view(env, _as_release(item, application, view_id, actor))
-        parts.append(env.uow.read(lambda tx, core_id=core_id: _part(tx, core_id)))  # type: ignore[misc]
-    package_id = env.new_id()
-
-    def work(tx: Tx) -> Row:
-        people = {row["participant_id"] for part in parts for row in tx.find("core_member", core_view_id=part["core"])}
-        columns = {
-            "item_id": item_id,
-            "parts": parts,
-            "digest": digest(parts),
-            "people": len(people),
-            "frozen_at": stamp(env.clock.now()),
-        }
-        package = put_fact(
-            tx, env, "package", package_id, custodian_id=item["custodian_id"], scope=item_id, columns=columns
-        )
-        put_fact(tx, env, "item", item_id, columns={"package_id": package_id, "state": "filing"})
-        return _shown("package", package)
-
-    return env.uow.run(work)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GrantTerms:
-    """Period and quotas of a grant; keys are the applicant's registered ones."""
-
-    valid_from: datetime
-    valid_to: datetime
-    releases: int
-    encryption_key_id: str
-    signing_key_id: str
-
-
-def grant(env: Env, actor: Actor, item_id: str, terms: GrantTerms) -> Row:
-    """Issue the grant once the package is frozen and filed. The release itself is decided again, twice."""
-    require(actor, "steward")
-    grant_id = env.new_id()
-    env.ledger.sync()
-    log = env.ledger.facts()
-
-    def work(tx: Tx) -> Row:
-        item, application = found_item(tx, item_id)
-        _require_own_custodian(actor, item)
-        if actor.person_id == application["applicant_id"]:
-            raise NotAllowed("who asks never grants", rules=("GW-20",))
-        if item["state"] != "filing":
-            raise Conflict(f"the item is {item['state']}; a grant follows a frozen and filed package")
-        _require_lawful(against_grant(tx, env, item, application, log))
-        for key_id, kind in ((terms.encryption_key_id, "encryption"), (terms.signing_key_id, "signing")):
-            _require_key(tx, application["applicant_id"], key_id, kind)
-        columns = {
-            "item_id": item_id,
-            "application_id": application["id"],
-            "dataset_id": item["dataset_id"],
-            "project_id": application["project_id"],
-            "recipient_id": application["institution_id"],
-            "person_id": application["applicant_id"],
-            "encryption_key_id": terms.encryption_key_id,
-            "signing_key_id": terms.signing_key_id,
-            "quotas": {"releases": terms.releases},
-            "valid_from": stamp(terms.valid_from),
-            "valid_to": stamp(terms.valid_to),
-            "granted_by": actor.person_id,
-            "granted_as": granted_class(tx, application),
-            "state": "active",
-        }
-        row = put_fact(
-            tx, env, "access_grant", grant_id, custodian_id=item["custodian_id"], scope=item_id, columns=columns
-        )
-        put_fact(tx, env, "item", item_id, columns={"state": "granted"})
-        return _shown("access_grant", row)
-
-    return env.uow.run(work)
+    return with_log(env, work)
 
 
 def _add_item(tx: Tx, env: Env, application_id: str, wanted: Wanted) -> None:
@@ -242,47 +162,26 @@ def _add_item(tx: Tx, env: Env, application_id: str, wanted: Wanted) -> None:
     put_fact(tx, env, "item", item_id, custodian_id=dataset["custodian_id"], scope=item_id, columns=columns)
 
 
-def _approval_refused(tx: Tx, env: Env, actor: Actor, item_id: str) -> tuple[str, tuple[str, ...]] | None:
-    """Why this person may not approve this item now; None when they may (invariant 8)."""
+def _approval_refused(
+    tx: Tx, env: Env, by: tuple[Actor, str | None], item_id: str, log: FactsOfLog
+) -> tuple[str, tuple[str, ...]] | None:
+    """Why this person may not approve this item now; None when they may (invariant 8).
+
+    The workflow is asked first; then the law, of all that no filing can still bring (rule catalogue, section 17).
+    """
+    actor, under = by
     item, application = found_item(tx, item_id)
     if actor.institution_id != item["custodian_id"] and actor.person_id != application["applicant_id"]:
         raise NotFound("application item")
-    acting = Acting(person=as_person(tx, actor.person_id, actor))
-    refused = may(APPROVAL, acting, as_item(tx, item, application), legal_day(env.clock.now()))
-    if refused is None:
-        return None
-    if refused.rules == ("GW-25",):
+    known = as_item(tx, item, application)
+    refused = may(APPROVAL, acting(tx, actor, item_id, under), known, legal_day(env.clock.now()))
+    if refused is not None and refused.rules == ("GW-25",):
         raise Conflict(f"the item is {item['state']}, not waiting for approval to file")
-    return refused.sentence, refused.rules
-
-
-def _require_own_custodian(actor: Actor, item: Row) -> None:
-    if actor.institution_id != item["custodian_id"]:
-        raise NotFound("application item")
-
-
-def _require_lawful(reasons: Sequence[Mapping[str, Any]]) -> None:
-    """Filings gate the grant and the release, never the internal approval (rule catalogue, section 17)."""
-    if reasons:
-        said = "; ".join(f"{reason['rule']} {reason['title']['en']}" for reason in reasons)
-        raise NotAllowed(
-            f"the law does not let this grant be given yet: {said}", rules=tuple(r["rule"] for r in reasons)
-        )
-
-
-def _require_key(tx: Tx, person_id: str, key_id: str, kind: str) -> None:
-    key = tx.get("recipient_key", key_id)
-    if key is None or key["person_id"] != person_id or key["kind"] != kind or key["state"] != "active":
-        raise BadInput(f"the grant needs an active {kind} key of the applicant, registered with proof of possession")
-
-
-def _part(tx: Tx, core_id: str) -> dict[str, Any]:
-    core = tx.get("core_view", core_id)
-    if core is None:
-        raise Conflict("the core view is gone; prepare the package again")
-    members = len(tx.find("core_member", core_view_id=core_id))
-    files = [{"name": part["name"], "digest": part["digest"], "bytes": part["size"]} for part in core["parts"]]
-    return {"core": core_id, "view": core["view_id"], "people": members, "files": files}
+    if refused is not None:
+        return refused.sentence, refused.rules
+    reasons = against(tx, env, Action.APPROVE_TO_FILE, item, application, log)
+    said = "; ".join(f"{reason['rule']} {reason['title']['en']}" for reason in reasons)
+    return (f"the law does not let this be approved: {said}", tuple(r["rule"] for r in reasons)) if reasons else None
 
 
 def _as_release(item: Row, application: Row, view_id: str, actor: Actor) -> Row:
@@ -303,6 +202,18 @@ def _approvals(tx: Tx, item_id: str) -> list[dict[str, Any]]:
     return [{key: row[key] for key in ("unit", "act", "given_at", "digest")} for row in rows]
 
 
+def _data_use(tx: Tx, item: Row, application: Row) -> dict[str, Any]:
+    """What each term of the dataset's permission says to the purpose, and whether a person answered for the rest."""
+    rows = release_rows(tx, next_release(item, application, item["views"][0]))
+    said = data_use(rows, stated(rows))
+    wanted = approval_digest(tx, item, application)
+    return {
+        "answer": said.answer,
+        "findings": [{"term": each.term, "answer": each.answer, "why": each.why} for each in said.findings],
+        "read_by_a_person": any(reading["digest"] == wanted for reading in rows["readings"]),
+    }
+
+
 SHOWN = {
     "application": (
         "id",
@@ -315,20 +226,6 @@ SHOWN = {
         "submitted_at",
     ),
     "item": ("id", "custodian_id", "application_id", "dataset_id", "views", "package_id", "state", "note"),
-    "package": ("id", "item_id", "parts", "digest", "people", "frozen_at"),
-    "access_grant": (
-        *("id", "custodian_id", "item_id", "application_id", "dataset_id", "project_id", "recipient_id", "person_id"),
-        *(
-            "encryption_key_id",
-            "signing_key_id",
-            "quotas",
-            "valid_from",
-            "valid_to",
-            "granted_by",
-            "granted_as",
-            "state",
-        ),
-    ),
 }
 """What of a row is answered: a list of what may be seen, so that a new column is not seen until somebody adds it."""
 

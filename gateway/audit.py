@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.consent_rows import rows_that_differ
-from gateway.events import Disclosure, opens, row_commitment
+from gateway.events import Disclosure, commits, opens
 from gateway.ledger.facts import FactIndex
 from gateway.ledger.log import TreeFiles
 from gateway.ledger.receipt import read_checkpoint
@@ -62,10 +62,9 @@ def audit_database(tx: Tx, files: LogFiles, index: FactIndex) -> DatabaseAudit:
 def _fact_state(tx: Tx, index: FactIndex, table: str, row: Row) -> str:
     known = index.latest(table, row["id"])
     if known is not None and known.version == row["version"]:
-        body = {column: row[column] for column in tx.fact_columns(table)}
         equal = (
             not known.removed
-            and row_commitment(body, bytes(row["salt"])) == known.commitment_root
+            and commits(row, tx.fact_shapes(table, row), known.commitment_root)
             and (row["entry_id"], bytes(row["leaf_hash"])) == (known.entry_id, known.leaf_hash)
         )
         return "equals" if equal else "differs"
@@ -79,9 +78,8 @@ def _is_pending(tx: Tx, index: FactIndex, table: str, row: Row) -> bool:
     waiting = tx.find("outbox", entry_id=row["entry_id"])
     if not waiting or (waiting[0]["position"] is not None and waiting[0]["position"] < index.size):
         return False
-    body = {column: row[column] for column in tx.fact_columns(table)}
     said = json.loads(waiting[0]["body"])["personal"]["root"]
-    return bool(row_commitment(body, bytes(row["salt"])) == base64.b64decode(said))
+    return commits(row, tx.fact_shapes(table, row), base64.b64decode(said))
 
 
 def _wrong_events(tx: Tx, tree: TreeFiles, size: int) -> Iterator[str]:

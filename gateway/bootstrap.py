@@ -30,6 +30,9 @@ from gateway.keys import FileKeys
 from gateway.ledger.embedded import LEASE_SECONDS, EmbeddedLedger
 from gateway.ledger.files import DiskLogFiles
 from gateway.ledger.sequencer import Sequencer
+from gateway.machine import TASKS
+from gateway.machine import SystemClock as SystemClock
+from gateway.machine import SystemRandomness as SystemRandomness
 from gateway.ports import Clock
 from gateway.sandbox.port import Limits, SandboxError
 from gateway.sandbox.runner import ProcessSandbox
@@ -43,35 +46,8 @@ from gateway.witness import Cosigning
 from gateway.witness_http import HttpPost
 from policies.decide import load_policy
 
-TASKS = {
-    "connectors.sniff": "connectors.sniff:sniff",
-    "connectors.manifest": "connectors.manifest:read_manifest",
-    "connectors.samples": "connectors.sheets:read_samples",
-    "connectors.consent": "connectors.sheets:read_consent",
-    "connectors.columns": "connectors.sheets:read_columns",
-    "deid.core": "deid.run:core",
-    "deid.copy": "deid.run:copy",
-    "deid.assess": "deid.run:assess",
-    "deid.leakcheck": "deid.run:leakcheck",
-}
 MARK = "home.json"
 T = TypeVar("T")
-
-
-class SystemClock:
-    """The machine's clock."""
-
-    def now(self) -> datetime:
-        """Now, in UTC."""
-        return datetime.now(UTC)
-
-
-class SystemRandomness:
-    """The operating system's random numbers."""
-
-    def token(self, size: int) -> bytes:
-        """``size`` bytes."""
-        return secrets.token_bytes(size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,6 +122,12 @@ def field_salt(row_salt: bytes, name: str) -> bytes:
 def row_commitment(columns: Mapping[str, Any], row_salt: bytes) -> bytes:
     """What the log must hold for a fact row of these columns and salt."""
     return commitment_root({name: commitment(field_salt(row_salt, name), name, columns[name]) for name in columns})
+
+
+def commits(row: Mapping[str, Any], shapes: Iterable[tuple[str, ...]], root: bytes) -> bool:
+    """Whether a fact row, read in one of these shapes, is what the log holds for it."""
+    salt = bytes(row["salt"])
+    return any(row_commitment({name: row[name] for name in shape}, salt) == root for shape in shapes)
 
 
 def opens(fields: Mapping[str, str], name: str, disclosure: Disclosure) -> bool:

@@ -15,51 +15,28 @@ from typing import Any
 
 from gateway.canonical import digest
 from gateway.counters import known_people
+from gateway.custody_facts import custody_facts, media_facts
 from gateway.env import Env
 from gateway.errors import NotFound
 from gateway.filing_facts import filing_facts
+from gateway.flows import flow_counts
 from gateway.lawbook import SCOPE, in_force
 from gateway.measured import risk_facts
+from gateway.party_facts import person_facts, provider_facts, recipient_facts, report_filer_facts
 from gateway.ports import Row, Tx
+from gateway.thing_facts import READ, dataset_facts, purpose_facts, stated, view_facts
 from gateway.times import legal_day, parse
 from policies.consent import Permitted, Use, permitted
 from policies.counting import HGR, counters_of, sensitive_counter, total
 from policies.decide import Decision, Policy
-from policies.facts import (
-    ApprovalFacts,
-    ConsentFacts,
-    CountFacts,
-    DatasetFacts,
-    Facts,
-    GrantFacts,
-    IntegrityFacts,
-    PersonFacts,
-    ProviderFacts,
-    PurposeFacts,
-    RecipientFacts,
-    ReportFilerFacts,
-    ViewFacts,
-)
-from policies.parties import (
-    controlled_from_outside,
-    gives_hgr_abroad,
-    leaves_mainland,
-    party_class,
-    person_class,
-    recipient_class,
-    suspends,
-)
-from policies.purposes import Purpose, matches, stated_purpose
+from policies.facts import ApprovalFacts, ConsentFacts, CountFacts, Facts, GrantFacts, IntegrityFacts
+from policies.parties import gives_hgr_abroad, leaves_mainland, person_class
+from policies.purposes import Purpose
 from policies.vocabulary import Action, PartyClass
 
 APPROVE = "approve-to-file"
-GBA = frozenset(
-    {"Guangzhou", "Shenzhen", "Zhuhai", "Foshan", "Huizhou", "Dongguan", "Zhongshan", "Jiangmen", "Zhaoqing"}
-    | {"Hong Kong", "Macau"}
-)
 OUTSIDE = frozenset({"opening-balance", "external-release"})
 """Filings that tell of people provided before this gateway stood, or beside it (rule catalogue, section 17)."""
-PERSONAL = frozenset({"vcf", "table", "reads", "fastq", "matrix"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +52,7 @@ class Evidence:
     rows: Mapping[str, Any]
     policy: Policy
     policy_activated: bool
+    action: Action
 
 
 def gather(tx: Tx, env: Env, row: Row, *, measured: bool) -> Evidence:
@@ -82,25 +60,28 @@ def gather(tx: Tx, env: Env, row: Row, *, measured: bool) -> Evidence:
     rows, law = release_rows(tx, row), in_force(tx, env)
     now = env.clock.now()
     day = legal_day(now)
-    purpose = _purpose(rows)
+    purpose = stated(rows)
     allowed = _permitted(tx, rows, purpose, day, row["place_of_access"])
     people = _linkage(tx, rows["dataset"]["id"], allowed.ids)
     counters = _counters(rows, row, people, day)
+    risk = risk_facts(tx, rows, row, required=measured)
     facts = Facts(
-        person=_person(rows, row),
-        recipient=_recipient(rows),
-        report_filer=_report_filer(rows),
-        provider=_provider(rows),
-        dataset=_dataset(rows["dataset"]),
-        view=_view(rows),
-        purpose=_purpose_facts(rows, purpose),
+        person=person_facts(rows, row),
+        recipient=recipient_facts(rows),
+        report_filer=report_filer_facts(rows),
+        provider=provider_facts(rows),
+        dataset=dataset_facts(rows["dataset"], rows["holder"]),
+        view=view_facts(rows, risk),
+        purpose=purpose_facts(rows, purpose, approval_digest(tx, rows["item"], rows["application"])),
         consents=ConsentFacts(total=allowed.total, permitted=len(allowed.ids), permitted_digest=allowed.digest),
         filings=filing_facts(rows, day, len(allowed.ids)),
         counts=_counts(tx, rows, counters, row, day),
         approvals=_approvals(tx, rows),
         grant=_grant(tx, env, rows, row),
-        risk=risk_facts(tx, rows, row, required=measured),
+        risk=risk,
+        media=media_facts(rows, day),
     )
+    facts = replace(facts, custody=custody_facts(rows, facts.grant.keys_bound))
     return Evidence(
         facts=facts,
         scopes=_scopes(rows),
@@ -111,6 +92,7 @@ def gather(tx: Tx, env: Env, row: Row, *, measured: bool) -> Evidence:
         rows=rows,
         policy=law.policy,
         policy_activated=law.activated,
+        action=Action(row["action"] or Action.RECEIVE_RELEASE),
     )
 
 
@@ -127,7 +109,7 @@ def release_facts(evidence: Evidence, *, tampered: Sequence[str], source_readabl
 def decide_release(env: Env, evidence: Evidence, *, tampered: Sequence[str], source_readable: bool = True) -> Decision:
     """The decision on this evidence, by the rules that judge here."""
     facts = release_facts(evidence, tampered=tampered, source_readable=source_readable)
-    return evidence.policy.decide(Action.RECEIVE_RELEASE, facts, env.clock.now())
+    return evidence.policy.decide(evidence.action, facts, env.clock.now())
 
 
 def rules_against(env: Env, evidence: Evidence, action: Action, *, tampered: Sequence[str]) -> Decision:
@@ -135,27 +117,17 @@ def rules_against(env: Env, evidence: Evidence, action: Action, *, tampered: Seq
     return evidence.policy.decide(action, release_facts(evidence, tampered=tampered), env.clock.now())
 
 
-def granted_class(tx: Tx, application: Row) -> str:
-    """The recipient's class by its control now, as a grant remembers it (FAQ-3.9)."""
-    recipient = tx.get("institution", application["institution_id"])
-    return str(_class_of(recipient))
-
-
-def _class_of(recipient: Row | None) -> PartyClass:
-    if recipient is None or recipient["state"] != "active":
-        return PartyClass.UNKNOWN
-    return party_class(recipient["place"], recipient["control"] or {})
-
-
 def approval_digest(tx: Tx, item: Row, application: Row) -> str:
-    """What an approval is bound to: the purpose, the evidence, the dataset's content and the views asked for."""
+    """What an approval is bound to: purpose, evidence, the dataset's content and permission, the views asked for."""
     dataset = tx.get("dataset", item["dataset_id"])
+    manifest = {} if dataset is None else dataset["manifest"]
     return digest(
         {
             "purpose": application["purpose"],
             "evidence": application["evidence"],
             "applicant": application["applicant_id"],
             "dataset": None if dataset is None else dataset["content_digest"],
+            "data_use": [manifest.get("data_use"), manifest.get("diseases")],
             "views": item["views"],
         }
     )
@@ -173,12 +145,14 @@ def release_rows(tx: Tx, row: Row) -> dict[str, Any]:
     found["application"] = tx.get("application", found["item"]["application_id"])
     found["recipient"] = tx.get("institution", found["application"]["institution_id"])
     found["owner"] = tx.get("institution", found["dataset"]["owner_id"])
+    found["holder"] = tx.get("institution", found["dataset"]["holder_id"])
     package_id = found["item"]["package_id"]
     found["package"] = None if package_id is None else tx.get("package", package_id)
     found["filings"] = tx.find("filing", dataset_id=row["dataset_id"], state="recorded")
     found["approvals"] = tx.find("approval", item_id=row["item_id"], act=APPROVE, state="given")
     grants = tx.find("access_grant", item_id=row["item_id"])
     active = [grant for grant in grants if grant["state"] == "active"]
+    found["readings"] = tx.find("approval", item_id=row["item_id"], act=READ, state="given")
     found["grant"] = (active or grants)[-1] if grants else None
     found["filers"] = {
         person["id"]: person for person in tx.find("person", id=sorted({f["recorded_by"] for f in found["filings"]}))
@@ -187,19 +161,11 @@ def release_rows(tx: Tx, row: Row) -> dict[str, Any]:
 
 
 def _scopes(rows: Mapping[str, Any]) -> tuple[str, ...]:
-    people = {rows["requester"]["id"], *(approval["person_id"] for approval in rows["approvals"]), *rows["filers"]}
+    given = [*rows["approvals"], *rows["readings"]]
+    people = {rows["requester"]["id"], *(approval["person_id"] for approval in given), *rows["filers"]}
     things = {rows["item"]["id"], rows["application"]["id"], rows["dataset"]["id"]}
-    return tuple(sorted({SCOPE} | people | things | {rows["recipient"]["id"], rows["owner"]["id"]}))
-
-
-def _purpose(rows: Mapping[str, Any]) -> Purpose:
-    application, recipient = rows["application"], rows["recipient"]
-    return stated_purpose(
-        application["purpose"],
-        place=recipient["place"] or "",
-        person=application["applicant_id"],
-        project=application["project_id"],
-        institution=(recipient["name"] or {}).get("en", ""),
+    return tuple(
+        sorted({SCOPE} | people | things | {rows["recipient"]["id"], rows["owner"]["id"], rows["dataset"]["holder_id"]})
     )
 
 
@@ -222,119 +188,11 @@ def _linkage(tx: Tx, dataset_id: str, ids: Sequence[str]) -> frozenset[str]:
     return frozenset(row["linkage"] for row in tx.find("participant", dataset_id=dataset_id) if row["id"] in chosen)
 
 
-def _person(rows: Mapping[str, Any], row: Row) -> PersonFacts:
-    return PersonFacts(
-        foreign_individual=rows["requester"]["foreign_individual"] or "unknown",
-        place_of_access=row["place_of_access"] or rows["recipient"]["place"] or "unknown",
-        terms_accepted=bool(rows["application"]["evidence"].get("terms_accepted")),
-        is_applicant=row["requester_id"] == rows["application"]["applicant_id"],
-    )
-
-
-def _recipient(rows: Mapping[str, Any]) -> RecipientFacts:
-    recipient = rows["recipient"]
-    control = recipient["control"] or {}
-    institution = _class_of(recipient)
-    return RecipientFacts(
-        party_class=str(recipient_class(institution, rows["view"]["tier"])),
-        place=recipient["place"] or "unknown",
-        in_gba=recipient["city"] in GBA,
-        kind=recipient["kind"] or "unknown",
-        restricted=control.get("restricted", "unknown"),
-        control_changed=_control_changed(rows["grant"], control, institution),
-        # Who applies acts for itself; an entrusted processor is ordered and never applies.
-        role=rows["application"]["purpose"].get("role", "independent"),
-    )
-
-
-def _control_changed(grant: Row | None, control: Mapping[str, Any], now: PartyClass) -> str:
-    """Whether the recipient became another class since the grant, or is reported to have (FAQ-3.9).
-
-    The record of control is confirmed as a whole by two people; one that names no change says there was none.
-    """
-    if not control:
-        return "unknown"
-    turned = grant is not None and suspends(PartyClass(grant["granted_as"] or "unknown"), now)
-    return "yes" if turned else str(control.get("changed", "no"))
-
-
-def _provider(rows: Mapping[str, Any]) -> ProviderFacts:
-    owner = rows["owner"]
-    foreign = controlled_from_outside(owner["control"])
-    chinese = {"yes": "no", "no": "yes"}.get(foreign, "unknown") if owner["place"] == "mainland" else "unknown"
-    return ProviderFacts(
-        owner_chinese=chinese,
-        in_gba=owner["city"] in GBA,
-        critical_infrastructure=(owner["control"] or {}).get("critical_infrastructure", "unknown"),
-        branch_listed=bool((owner["control"] or {}).get("branch_listed")),
-    )
-
-
-def _report_filer(rows: Mapping[str, Any]) -> ReportFilerFacts:
-    filers = rows["filers"].values()
-    homes = {person["institution_id"] for person in filers}
-    return ReportFilerFacts(
-        of_owner="unknown" if not homes else "yes" if homes == {rows["owner"]["id"]} else "no",
-        authorised="yes" if filers and all(person["state"] == "active" for person in filers) else "no",
-    )
-
-
-def _dataset(dataset: Row) -> DatasetFacts:
-    manifest = dataset["manifest"]
-    population = manifest.get("population", {})
-    source = manifest.get("provenance", {})
-    return DatasetFacts(
-        confirmed=dataset["state"] == "confirmed",
-        hgr="yes" if manifest.get("hgr", {}).get("subtype") else "unknown",
-        secret=manifest.get("secret", "unknown"),
-        important=manifest.get("important", "unknown"),
-        region_flag=population.get("region_flag", "unknown"),
-        pedigree_flag=population.get("pedigree_flag", "unknown"),
-        reviewer_flag=population.get("reviewer_flag", "unknown"),
-        provenance=all(source.get(key) for key in ("laboratory", "platform", "pipeline", "reference_build")),
-        responsible_person=bool(dataset["responsible_person"]),
-        public=manifest.get("public", "unknown"),
-        public_accession=bool(manifest.get("public_accession")),
-        participants=int(population.get("participants", -1)),
-        collection_permit=bool(manifest.get("collection_permit")),
-        stored_in=manifest.get("stored_in", "unknown"),
-    )
-
-
-def _view(rows: Mapping[str, Any]) -> ViewFacts:
-    view = rows["view"]
-    assay = rows["dataset"]["manifest"].get("hgr", {}).get("category")
-    return ViewFacts(
-        kind=view["kind"] or "unknown",
-        tier=view["tier"] or "unknown",
-        label_confirmed=view["state"] == "confirmed",
-        in_item=view["id"] in rows["item"]["views"],
-        exome_or_genome={"WGS": "yes", "WES": "yes", "array": "no", "panel": "no"}.get(assay, "unknown"),
-        grade=view["label"].get("grade") or "unknown",
-        level=int(view["label"].get("level") or -1),
-        identifiability=view["label"].get("identifiability") or "unknown",
-        # People's rows stay personal and sensitive whatever the recipe did (PI-01, PI-02).
-        personal="yes" if view["kind"] in PERSONAL else "unknown",
-        sensitive="yes" if view["kind"] in PERSONAL else "unknown",
-        flow="single",
-    )
-
-
-def _purpose_facts(rows: Mapping[str, Any], purpose: Purpose) -> PurposeFacts:
-    manifest = rows["dataset"]["manifest"]
-    return PurposeFacts(
-        joint_research=rows["application"]["purpose"].get("joint_research", "unknown"),
-        data_use=matches(manifest.get("data_use", ()), manifest.get("diseases", ()), purpose),
-        stated=bool(purpose.term),
-        fee=rows["application"]["purpose"].get("fee", "unknown"),
-    )
-
-
 def _counters(rows: Mapping[str, Any], row: Row, people: frozenset[str], day: date) -> dict[str, frozenset[str]]:
     """The people this release adds to each counter: none to those of giving abroad when nothing goes abroad."""
     foreign = rows["requester"]["foreign_individual"] or "unknown"
     place = row["place_of_access"] or rows["recipient"]["place"] or "unknown"
-    institution = PartyClass(_recipient(rows).party_class)
+    institution = PartyClass(recipient_facts(rows).party_class)
     person = person_class(foreign, place, rows["view"]["tier"])
     return counters_of(
         people,
@@ -362,6 +220,7 @@ def _counts(tx: Tx, rows: Mapping[str, Any], counters: Mapping[str, frozenset[st
         sensitive_people_this_year=totals[sensitive_counter(day.year)],
         # Everybody in sequencing data is a person with sensitive information: the two counts are one.
         people_this_year=totals[sensitive_counter(day.year)],
+        **flow_counts(tx, rows, row, day),
     )
 
 

@@ -21,7 +21,7 @@ MECHANISMS = ("cac-assessment", "gba-contract", "standard-contract", "certificat
 
 def filing_facts(rows: Mapping[str, Any], day: date, people: int) -> FilingFacts:
     """``rows``: filings, recipient, item, package, view and application of one release; ``people`` it would hold."""
-    on = _standing(rows, day)
+    on = standing_filings(rows, day)
     reports = on("prior-report")
     every = [*reports, *on("open-use")]
     mechanism = next((kind for kind in MECHANISMS if on(kind)), "none")
@@ -50,16 +50,18 @@ def filing_facts(rows: Mapping[str, Any], day: date, people: int) -> FilingFacts
     )
 
 
-class _Standing(dict[str, list[Row]]):
+class Standing(dict[str, list[Row]]):
     """Filings that stand, by kind."""
 
     def __call__(self, kind: str) -> list[Row]:
         return self.get(kind, [])
 
 
-def _standing(rows: Mapping[str, Any], day: date) -> _Standing:
-    found = _Standing()
-    recipient, item = rows["recipient"]["id"], rows["item"]["id"]
+def standing_filings(rows: Mapping[str, Any], day: date) -> Standing:
+    """Those of the rows' filings that stand on the day, for this recipient and this item."""
+    found = Standing()
+    recipient = rows["recipient"]["id"]
+    item = None if rows["item"] is None else rows["item"]["id"]
     for filing in rows["filings"]:
         held = standing(filing["kind"], _terms(filing), day, named=filing["recipient_id"], recipient=recipient)
         if held.stands and filing["item_id"] in (None, item):

@@ -17,7 +17,9 @@ from gateway.env import Actor, Env
 from gateway.errors import Conflict, Gone, NotAllowed, NotFound
 from gateway.ports import Row, Tx
 from gateway.record import append_event, draft
+from gateway.returns import is_return, may_still_have
 from gateway.times import parse, stamp
+from policies.vocabulary import Action
 
 CHUNK = 256 * 1024
 CHARGE = 8 * 1024 * 1024
@@ -214,21 +216,39 @@ def _covered(tx: Tx, copy_id: str, name: str) -> int:
 
 def _copy_to_hand_over(tx: Tx, env: Env, actor: Actor, release_id: str) -> Row:
     release = tx.get("release", release_id)
-    if release is None or release["requester_id"] != actor.person_id:
+    if release is None or not may_carry(actor, release):
         raise NotFound("release")
     copy = None if release["copy_id"] is None else tx.get("copy", release["copy_id"])
-    grant = None if release["grant_id"] is None else tx.get("access_grant", release["grant_id"])
-    if copy is None or grant is None or release["opened_entry"] is None:
+    if copy is None or release["opened_entry"] is None:
         raise Conflict(f"this release is {release['state']}; its files are not available")
     if copy["state"] == "killed":
         _explain_killed(copy, release)
-    if grant["state"] != "active" or parse(grant["valid_to"]) <= env.clock.now():
-        raise NotAllowed("the grant behind this release has been revoked or has expired", rules=("GW-10",))
-    if actor.place_of_access != release["place_of_access"]:
+    _require_right(tx, env, release)
+    if actor.person_id == release["requester_id"] and actor.place_of_access != release["place_of_access"]:
         raise NotAllowed("the release was decided for another place of access", rules=("GW-13",))
     if copy["state"] != "available" or copy["expires_at"] <= stamp(env.clock.now()):
         raise Conflict(f"this release is {release['state']}; its files are not available")
     return copy
+
+
+def may_carry(actor: Actor, release: Row) -> bool:
+    """Who asked fetches over the network; what leaves on a medium is written to it by the house that holds the data."""
+    if release["action"] == Action.EXPORT_MEDIA:
+        return actor.institution_id == release["custodian_id"] and actor.has("custodian")
+    return bool(release["requester_id"] == actor.person_id)
+
+
+def _require_right(tx: Tx, env: Env, release: Row) -> None:
+    """What the release was decided on still stands: the grant, or the ownership and the key of a return."""
+    if is_return(release):
+        if not may_still_have(tx, release):
+            raise NotAllowed("the owner, the person or the key behind this return is another now", rules=("GW-30",))
+        return
+    grant = None if release["grant_id"] is None else tx.get("access_grant", release["grant_id"])
+    if grant is None:
+        raise Conflict(f"this release is {release['state']}; its files are not available")
+    if grant["state"] != "active" or parse(grant["valid_to"]) <= env.clock.now():
+        raise NotAllowed("the grant behind this release has been revoked or has expired", rules=("GW-10",))
 
 
 def _explain_killed(copy: Row, release: Row) -> None:

@@ -16,6 +16,15 @@ from gateway.ports import Row, Tx
 from gateway.record import draft
 from gateway.verifier.membership import set_commitment
 from policies.decide import Decision
+from policies.vocabulary import Action
+
+PROVISION = {
+    Action.RECEIVE_RELEASE: "provide",
+    Action.EXPORT_MEDIA: "provide",
+    Action.RETURN_TO_OWNER: "return",
+    Action.TRANSIT: "transit",
+}
+"""What kind of event it is: provision to outside (对外提供), or one that is neither provision nor open use."""
 
 
 def opening_event(tx: Tx, env: Env, evidence: Evidence, row: Row, decision: Decision) -> EventDraft:
@@ -32,24 +41,22 @@ def opening_event(tx: Tx, env: Env, evidence: Evidence, row: Row, decision: Deci
         "passed": list(decision.passed),
         "obligations": [owed["rule"] for owed in decision.obligations],
         "permitted_root": set_commitment(evidence.permitted.ids, salt).hex(),
-        "provision_type": "provide",
-        "channel": "network",
+        "provision_type": PROVISION[evidence.action],
+        "channel": "medium" if evidence.action == Action.EXPORT_MEDIA else "network",
         "files": [entry["etag"] for entry in copy["files"]],
         "key_versions": {"custodian": copy["files"][0]["key_version"] if copy["files"] else 0},
         "witnessed": env.ledger.witnessed,
         "address_learnt": "said at sign-in" if env.demo else "table of networks",
     }
     personal = {
-        "recipient": rows["application"]["institution_id"],
-        "person": row["requester_id"],
+        **_to_whom(evidence, row),
         "party_class": evidence.facts.recipient.party_class,
-        "purpose": rows["application"]["purpose"],
         "people": len(evidence.permitted.ids),
         "people_cumulative": evidence.facts.counts.exome_genome_people,
         "filings": [{"kind": f["kind"], "number": f["number"]} for f in rows["filings"]],
         "owner": rows["dataset"]["owner_id"],
         "responsible_person": rows["dataset"]["responsible_person"],
-        "label": rows["view"]["label"],
+        "label": None if rows["view"] is None else rows["view"]["label"],
         "consent_scope": evidence.permitted.digest,
         "volume": sum(entry["size"] for entry in copy["files"]),
         "place_of_access": row["place_of_access"],
@@ -67,14 +74,19 @@ def refusal_event(env: Env, evidence: Evidence, row: Row, decision: Decision) ->
         "outcome": str(decision.effect),
         "rules": [reason["rule"] for reason in decision.reasons],
     }
-    personal = {
-        "recipient": evidence.rows["application"]["institution_id"],
-        "person": row["requester_id"],
-        "purpose": evidence.rows["application"]["purpose"],
-    }
+    personal = _to_whom(evidence, row)
     return draft(
         env, kind="refuse", type="release.refuse", custodian_id=row["custodian_id"], public=public, personal=personal
     )
+
+
+def _to_whom(evidence: Evidence, row: Row) -> dict[str, Any]:
+    application = evidence.rows["application"]
+    return {
+        "recipient": evidence.rows["recipient"]["id"],
+        "person": row["requester_id"],
+        "purpose": {"return": str(evidence.action)} if application is None else application["purpose"],
+    }
 
 
 def _common(evidence: Evidence, row: Row, decision: Decision) -> dict[str, Any]:
@@ -84,5 +96,5 @@ def _common(evidence: Evidence, row: Row, decision: Decision) -> dict[str, Any]:
         "view": row["view_id"],
         "policy_version": decision.policy_version,
         "facts_digest": evidence.facts.digest(),
-        "tier": evidence.rows["view"]["tier"],
+        "tier": None if evidence.rows["view"] is None else evidence.rows["view"]["tier"],
     }

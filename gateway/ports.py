@@ -123,6 +123,9 @@ class Tx(Protocol):
     def fact_columns(self, table: str) -> tuple[str, ...]:
         """The columns of a fact table that its commitment covers, in order."""
 
+    def fact_shapes(self, table: str, row: Row) -> tuple[tuple[str, ...], ...]:
+        """The columns that the leaf of this row may cover: a leaf from before a migration names no later column."""
+
     def epochs(self, names: Iterable[str]) -> dict[str, int]:
         """The present value of each named epoch; one never bumped is 0."""
 

@@ -9,23 +9,39 @@ published is not an error but a reason to wait (``FactsPending``).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 from gateway.consent_rows import rows_that_differ
 from gateway.env import Actor, Env, FactsOfLog
 from gateway.errors import GatewayError, Unavailable
-from gateway.events import EventDraft, row_commitment, seal_event
+from gateway.events import EventDraft, commits, seal_event
 from gateway.ports import Row, Tx
 from gateway.times import parse, stamp
 
 HOUSE = "gateway"
+ATTEMPTS = 6
+"""How often newer facts may come in between before somebody has to ask again."""
+T = TypeVar("T")
 
 
 class FactsPending(GatewayError):
     """Facts are committed but not published yet; sequence and look again."""
 
     code = "facts_pending"
+
+
+def with_log(env: Env, work: Callable[[Tx, FactsOfLog], T], *, writes: bool = True) -> T:
+    """Run ``work`` with a log that is as new as the rows it reads. Raises Unavailable when facts keep coming faster."""
+    run = env.uow.run if writes else env.uow.read
+    for _ in range(ATTEMPTS):
+        env.ledger.sync()
+        log = env.ledger.facts()
+        try:
+            return run(lambda tx, log=log: work(tx, log))  # type: ignore[misc]
+        except FactsPending:
+            continue
+    raise Unavailable("facts are being written faster than the ledger publishes them; try again")
 
 
 def put_fact(
@@ -148,8 +164,7 @@ def check_facts(tx: Tx, log: FactsOfLog, scopes: Iterable[str]) -> list[str]:
 def _compare(tx: Tx, log: FactsOfLog, table: str, row: Row) -> str:
     known = log.latest(table, row["id"])
     if known is not None and known[0] == row["version"]:
-        body = {column: row[column] for column in tx.fact_columns(table)}
-        return "equals" if row_commitment(body, bytes(row["salt"])) == known[1] else "differs"
+        return "equals" if commits(row, tx.fact_shapes(table, row), known[1]) else "differs"
     if known is not None and known[0] > row["version"]:
         return "differs"
     entries = tx.find("outbox", entry_id=row["entry_id"])

@@ -25,9 +25,11 @@ from gateway.outbound import opening_event, refusal_event
 from gateway.ports import Row, Tx
 from gateway.record import FactsPending, append_event, check_clock, check_facts
 from gateway.reservations import count_reservations, drop_reservations, reserve
+from gateway.returns import copy_originals, gather_return, is_return
 from gateway.times import stamp
 from gateway.transform import make_copy, prepare_core_view, shred_copy
 from policies.decide import Decision
+from policies.vocabulary import Action
 
 ATTEMPTS = 6
 """How often facts may change under a release before it is left for a person to ask again."""
@@ -35,22 +37,38 @@ ATTEMPTS = 6
 ENDED = frozenset({"refused", "closed", "failed"})
 
 
-def request_release(env: Env, actor: Actor, *, item_id: str, view_id: str, release_id: str | None = None) -> Row:
-    """Ask for one view under one application item. The id is the idempotency key: asking twice changes nothing."""
+def request_release(
+    env: Env, actor: Actor, *, item_id: str, view_id: str, release_id: str | None = None, on_medium: bool = False
+) -> Row:
+    """Ask for one view under one application item, over the network or on a physical medium.
+
+    The id is the idempotency key: asking twice changes nothing.
+    """
     chosen = release_id or env.new_id()
+    action = str(Action.EXPORT_MEDIA if on_medium else Action.RECEIVE_RELEASE)
 
     def work(tx: Tx) -> Row:
         known = tx.get("release", chosen)
         if known is not None:
-            if known["requester_id"] != actor.person_id or (known["item_id"], known["view_id"]) != (item_id, view_id):
+            asked = (known["requester_id"], known["item_id"], known["view_id"], known["action"])
+            if asked != (actor.person_id, item_id, view_id, action):
                 raise Conflict("that release id is taken by another request")
             return known
-        return create_release(tx, env, release_id=chosen, item_id=item_id, view_id=view_id, actor=actor)
+        return create_release(tx, env, release_id=chosen, item_id=item_id, view_id=view_id, actor=actor, action=action)
 
     return env.uow.run(work)
 
 
-def create_release(tx: Tx, env: Env, *, release_id: str, item_id: str, view_id: str, actor: Actor) -> Row:
+def create_release(
+    tx: Tx,
+    env: Env,
+    *,
+    release_id: str,
+    item_id: str,
+    view_id: str,
+    actor: Actor,
+    action: str = str(Action.RECEIVE_RELEASE),
+) -> Row:
     """Insert the row in state ``requested``; what may not be seen does not exist for the asker."""
     item, view = tx.get("item", item_id), tx.get("view", view_id)
     application = None if item is None else tx.get("application", item["application_id"])
@@ -59,7 +77,7 @@ def create_release(tx: Tx, env: Env, *, release_id: str, item_id: str, view_id: 
     if view is None or view["dataset_id"] != item["dataset_id"]:
         raise NotFound("view")
     now = stamp(env.clock.now())
-    row = dict.fromkeys(("outcome", "decision", "epochs", "core_view_id", "copy_id", "grant_id", "trouble"))
+    row = dict.fromkeys(("outcome", "decision", "epochs", "core_view_id", "copy_id", "grant_id", "trouble", "key_id"))
     row |= dict.fromkeys(("opened_entry", "closed_entry", "successor_id"))
     row |= {
         "id": release_id,
@@ -68,6 +86,7 @@ def create_release(tx: Tx, env: Env, *, release_id: str, item_id: str, view_id: 
         "dataset_id": item["dataset_id"],
         "view_id": view_id,
         "requester_id": actor.person_id,
+        "action": action,
         "place_of_access": actor.place_of_access,
         "state": "requested",
         "attempt": 0,
@@ -113,14 +132,14 @@ def _decide(env: Env, row: Row) -> None:
 
 
 def _prepare(env: Env, row: Row) -> None:
-    """decided -> prepared. The core view is a function of the permitted set, so an equal one is used again."""
-    core_view_id = prepare_core_view(env, row)
-    _move(env, row, "prepared", core_view_id=core_view_id)
+    """decided -> prepared. The core view is a function of the permitted set, so an equal one is used again; what goes
+    back to its owner is not transformed."""
+    _move(env, row, "prepared", core_view_id=None if is_return(row) else prepare_core_view(env, row))
 
 
 def _seal(env: Env, row: Row) -> None:
     """prepared -> sealed. New pseudonym order, new data key, sealed once to the key bound in the grant."""
-    copy_id = make_copy(env, row)
+    copy_id = copy_originals(env, row) if is_return(row) else make_copy(env, row)
     _move(env, row, "sealed", copy_id=copy_id)
 
 
@@ -192,7 +211,7 @@ def _judge(
             if measured and tx.epochs(row["epochs"]) != row["epochs"]:
                 _start_again(tx, env, row)
                 return _dropped_copy(tx, row)
-            evidence = gather(tx, env, row, measured=measured)
+            evidence = gather_return(tx, env, row) if is_return(row) else gather(tx, env, row, measured=measured)
             tampered = check_facts(tx, log, evidence.scopes)
             decision = decide_release(env, evidence, tampered=tampered, source_readable=trouble is None)
             said = trouble or (", ".join(tampered) or None)

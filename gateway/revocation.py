@@ -22,6 +22,7 @@ from gateway.record import put_fact
 from gateway.release import create_release
 from gateway.times import legal_day, stamp
 from gateway.transform import shred_copy
+from policies.vocabulary import Action
 
 
 def withdraw_participant(env: Env, actor: Actor, *, dataset_id: str, source_id: str) -> dict[str, Any]:
@@ -107,7 +108,15 @@ def _supersede(tx: Tx, env: Env, release: Row, copies: list[Row]) -> list[dict[s
         roles=frozenset(),
         place_of_access=release["place_of_access"],
     )
-    create_release(tx, env, release_id=successor, item_id=release["item_id"], view_id=release["view_id"], actor=asker)
+    create_release(
+        tx,
+        env,
+        release_id=successor,
+        item_id=release["item_id"],
+        view_id=release["view_id"],
+        actor=asker,
+        action=release["action"] or str(Action.RECEIVE_RELEASE),
+    )
     if release["state"] == "closed":
         tx.update("release", release["id"], successor_id=successor)
     else:

@@ -7,6 +7,7 @@ view under the project's pseudonyms, sealed once with a new data key to the key 
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -14,8 +15,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, BinaryIO, cast
 
+from deid.recipe import Recipe, load_recipe
 from gateway.canonical import digest
 from gateway.crypt4gh import read_public_key, seal
+from gateway.draws import drawn_for
 from gateway.env import Env
 from gateway.errors import BadInput, Conflict, NotFound
 from gateway.evidence import Evidence, gather
@@ -43,6 +46,7 @@ class Plan:
     permitted: Sequence[str]
     people: Mapping[str, Any]
     identifiers: Sequence[str]
+    drawn: Mapping[str, Any]
 
 
 def prepare_core_view(env: Env, row: Row) -> str:
@@ -126,7 +130,15 @@ def _plan(tx: Tx, env: Env, evidence: Evidence) -> Plan:
         permitted=evidence.permitted.ids,
         people=vault["people"],
         identifiers=vault["identifiers"],
+        drawn=drawn_for(
+            _loaded(recipe), evidence.permitted.ids, vault["people"], dataset=dataset["id"], view=view["id"]
+        ),
     )
+
+
+def _loaded(recipe: Mapping[str, Any]) -> Recipe:
+    kept = {name: base64.b64decode(body) for name, body in recipe["files"].items()}
+    return load_recipe(recipe["text"].encode(), files=kept.__getitem__)
 
 
 def _assessed(tx: Tx, core_id: str) -> bool:
@@ -140,6 +152,7 @@ def _part(env: Env, plan: Plan, source: Row, name: str) -> tuple[dict[str, Any],
         "recipe": plan.recipe["text"],
         "files": plan.recipe["files"],
         "participants": _participants(plan, source),
+        **plan.drawn,
     }
     with ExitStack() as stack:
         raw = HashingReader(stack.enter_context(env.objects(plan.dataset["root"]).open(source["path"])))

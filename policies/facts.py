@@ -94,12 +94,14 @@ class ViewFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PurposeFacts:
-    """The stated purpose. ``data_use`` is the answer of DUO matching: match, no, or ask."""
+    """The stated purpose. ``data_use`` is the answer of DUO matching: match, no, or ask; ``owed`` the DUO codes that
+    oblige the recipient, with their parameter, joined by ``;``."""
 
     joint_research: str = "unknown"
     data_use: str = "ask"
     stated: bool = False
     fee: str = "unknown"
+    owed: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +191,7 @@ class RiskFacts:
     lr_power_permille: int = -1
     overall_permille: int = -1
     snapshot: bool = False
+    substituted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -124,17 +124,6 @@ def covers(terms: Mapping[str, Any], *, digest: str | None, views: frozenset[str
     return same and view in views and type(filed) is int and 0 <= people <= filed
 
 
-def forecast_room(terms: Mapping[str, Any], sent: int, coming: int) -> Literal["room", "overrun", "unknown"]:
-    """Whether what was sent and what is coming stay inside the volume filed for the whole project (FAQ-5.7a).
-
-    ``sent`` and ``coming`` are records of the filed unit. An overrun needs a change of the filing before it happens.
-    """
-    filed = terms.get("forecast_records")
-    if type(filed) is not int or min(sent, coming) < 0:
-        return "unknown"
-    return "room" if sent + coming <= filed else "overrun"
-
-
 def _years_later(day: date, years: int) -> date:
     try:
         return day.replace(year=day.year + years)

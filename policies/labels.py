@@ -133,6 +133,12 @@ def fused(views: Iterable[Label]) -> Label:
     )
 
 
+def identifies(labelled: str, *, linkable: bool, found: bool) -> str:
+    """The level of a thing as it would leave: its label's, L2 at best beside genotypes of the same people, and L1 where
+    the leak check found a direct identifier (GB/T 42460-2023 6.2)."""
+    return _higher(IDENTIFIABILITY, labelled, *(["L2"] if linkable else ()), *(["L1"] if found else ()))
+
+
 @cache
 def _hgr() -> dict[str, Any]:
     return tomllib.loads((files("policies") / "tables" / "hgr.toml").read_text("utf-8"))

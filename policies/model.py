@@ -5,6 +5,7 @@ Institutions, datasets and grants live as rows of the gateway until a pure rule 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -27,6 +28,20 @@ class Label:
     hgr: tuple[str, ...] = ()
     candidate: bool = False
     reasons: tuple[str, ...] = ()
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> Label:
+        """From what ``to_json`` wrote. Raises KeyError where a part is missing."""
+        return cls(
+            grade=kept["grade"],
+            level=kept["level"],
+            identifiability=kept["identifiability"],
+            tier=kept["tier"],
+            sensitive=kept["sensitive"],
+            hgr=tuple(code for code in kept["hgr"].split(";") if code),
+            candidate=kept["candidate"],
+            reasons=tuple(reason for reason in kept["reason"].split("; ") if reason),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """As the gateway keeps a label: one text each for HGR sub-types and for the reasons."""

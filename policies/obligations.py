@@ -70,6 +70,13 @@ def _trusted(facts: Facts) -> bool:
     return facts.trust.claimed == "yes"
 
 
+def _owes(code: str) -> Callable[[Facts], bool]:
+    def owed(facts: Facts) -> bool:
+        return code in {each.partition("=")[0] for each in facts.purpose.owed.split(";")}
+
+    return owed
+
+
 CONDITIONS: Mapping[str, Callable[[Facts], bool]] = {
     "always": _always,
     "hgr": _hgr,
@@ -83,6 +90,7 @@ CONDITIONS: Mapping[str, Callable[[Facts], bool]] = {
     "macau": _macau,
     "processor": _processor,
     "trusted": _trusted,
+    **{f"duo-{code.lower()}": _owes(code) for code in ("PUB", "RTN", "MOR", "COL", "IRB", "TS")},
 }
 
 
@@ -98,4 +106,10 @@ def obligations(action: Action, facts: Facts) -> tuple[dict[str, Any], ...]:
     if action not in LEAVES:
         return ()
     owed = (row for row in obligation_rows() if CONDITIONS[row["when"]](facts))
-    return tuple({"rule": row["rule"], "what": dict(row["what"]), "due": row["due"]} for row in owed)
+    return tuple({"rule": row["rule"], "what": dict(row["what"]), "due": _due(row, facts)} for row in owed)
+
+
+def _due(row: Mapping[str, Any], facts: Facts) -> str:
+    """When it is due; a data use term may say so itself (``MOR=2027-01-01``, ``TS=24`` months)."""
+    said = dict(each.partition("=")[::2] for each in facts.purpose.owed.split(";"))
+    return str(row["due"]).replace("{parameter}", said.get(row["rule"].removeprefix("DUO-"), ""))

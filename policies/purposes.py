@@ -28,6 +28,7 @@ __all__ = [
     "codes",
     "judge",
     "matches",
+    "owed",
     "stated_purpose",
     "terms_of",
     "topics",
@@ -110,8 +111,12 @@ def judge(permission: Iterable[Any], diseases: Iterable[str], purpose: Purpose, 
     )
     answers = {finding.answer for finding in findings}
     answer = NO if NO in answers else ASK if ASK in answers else MATCH
-    owed = tuple(_owed(term) for term in terms if term.code in OBLIGES) if answer == MATCH else ()
-    return DataUse(answer=answer, findings=findings, obligations=owed)
+    return DataUse(answer=answer, findings=findings, obligations=owed(terms) if answer == MATCH else ())
+
+
+def owed(permission: Iterable[Any]) -> tuple[str, ...]:
+    """What the permission's terms oblige a recipient to once its purpose lies inside: codes with their parameter."""
+    return tuple(_owed(term) for term in terms_of(permission) if term.code in OBLIGES)
 
 
 def stated_purpose(stated: Mapping[str, Any], **known: str) -> Purpose:
@@ -149,6 +154,8 @@ def terms_of(permission: Iterable[Any]) -> tuple[Term, ...]:
 
 
 def _term(written: Any) -> Term:
+    if isinstance(written, Term):
+        return written
     if isinstance(written, Mapping):
         word, value = str(written.get("term", "")), str(written.get("value", ""))
     else:

@@ -22,7 +22,7 @@ import pysam
 import pysam.bcftools
 import pytest
 
-from gateway import applications, filings, revocation
+from gateway import applications, filings, grants, packages, revocation
 from gateway.crypt4gh import write_private_key
 from gateway.errors import NotAllowed
 from gateway.verifier.verify import verify_log
@@ -124,7 +124,7 @@ def test_the_real_cohort_leaves_by_law_and_is_what_it_should_be(
     item = world.apply(views=("variants", "phenotypes"))
     for steward in ("steward", "other.steward"):
         applications.approve(world.env, world.people[steward], item)
-    package = applications.freeze_package(world.env, world.people["steward"], item)
+    package = packages.freeze_package(world.env, world.people["steward"], item)
     permitted = {name for i, name in enumerate(names) if i % 10}
     assert package["people"] == len(permitted) == 1013
     sources = [made_up(i, name) for i, name in enumerate(names) if name in permitted]
@@ -159,14 +159,14 @@ def test_the_real_cohort_leaves_by_law_and_is_what_it_should_be(
 
 def _grant(world: World, item: str) -> None:
     now = world.clock.now()
-    terms = applications.GrantTerms(
+    terms = grants.GrantTerms(
         valid_from=now - timedelta(minutes=1),
         valid_to=now + timedelta(days=30),
         releases=5,
         encryption_key_id=world.ids["key:researcher"],
         signing_key_id=world.ids["signing:researcher"],
     )
-    applications.grant(world.env, world.people["steward"], item, terms)
+    grants.grant(world.env, world.people["steward"], item, terms)
 
 
 def _compare_table(world: World, released: dict[str, Any], sources: list[dict[str, str]], room: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gateway import accounts, applications, datasets, filings, release
+from gateway import accounts, applications, datasets, filings, grants, packages, release
 from gateway.accounts import NewPerson
 from gateway.bootstrap import make_home, open_env
 from gateway.crypt4gh import generate_keypair, open_sealed, write_public_key
@@ -91,17 +91,17 @@ class World:
         item = self.apply(who, views)
         for steward in ("steward", "other.steward"):
             applications.approve(self.env, self.people[steward], item)
-        package = applications.freeze_package(self.env, self.people["steward"], item)
+        package = packages.freeze_package(self.env, self.people["steward"], item)
         self.file(who, package)
         now = self.clock.now()
-        terms = applications.GrantTerms(
+        terms = grants.GrantTerms(
             valid_from=now - timedelta(minutes=1),
             valid_to=now + timedelta(days=30),
             releases=releases,
             encryption_key_id=self.ids[f"key:{who}"],
             signing_key_id=self.ids[f"signing:{who}"],
         )
-        grant = applications.grant(self.env, self.people["steward"], item, terms)
+        grant = grants.grant(self.env, self.people["steward"], item, terms)
         self.ids[f"grant:{item}"] = grant["id"]
         return item
 

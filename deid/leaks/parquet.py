@@ -9,10 +9,15 @@ from __future__ import annotations
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from deid.errors import LeakCheckError
 from deid.leakcheck import Search
+from deid.patterns import find_patterns
+
+# Every form of deid/patterns.py holds six digits, at most one sign between two, or an @; full width is beyond ASCII.
+_LIKELY = r"(?:[0-9][-/ (]?){5}[0-9]|@|[^\x00-\x7f]"
 
 
 def search_parquet(search: Search, content: bytes) -> None:
@@ -20,11 +25,11 @@ def search_parquet(search: Search, content: bytes) -> None:
     try:
         file = pq.ParquetFile(pa.BufferReader(content))
         _metadata(search, file)
+        _outside(search, file, content)
         texts = [field.name for field in file.schema_arrow if _is_text(field.type)]
         _dictionaries(search, pq.ParquetFile(pa.BufferReader(content), read_dictionary=texts))
-        table = pq.ParquetFile(pa.BufferReader(content)).read()
-        for name in table.column_names:
-            _values(search, name, table.column(name))
+        for name in file.schema_arrow.names:
+            _values(search, name, file)
     except (pa.ArrowException, OSError):
         raise LeakCheckError(f"{search.name}: not a readable Parquet file, so it is not called clean") from None
 
@@ -39,8 +44,11 @@ def _metadata(search: Search, file: Any) -> None:
         where = f"parquet:metadata:{key.decode(errors='replace')[:32]}"
         search.add(where, "schema-metadata", "medium", "write without schema metadata")
         search.text(where, value, names=True)
-    for column in file.schema_arrow.names:
-        search.text("parquet:column-name", column.encode(), names=True)
+    for column in file.schema_arrow:
+        search.text("parquet:column-name", column.name.encode(), names=True)
+        for key, value in (column.metadata or {}).items():
+            # Arrow keeps them inside one block of base64, where a search of the block would not see them.
+            search.text(f"parquet:field-metadata:{key.decode(errors='replace')[:32]}", value, names=True)
     for group in range(file.metadata.num_row_groups):
         for place in range(file.metadata.num_columns):
             chunk = file.metadata.row_group(group).column(place)
@@ -50,10 +58,34 @@ def _metadata(search: Search, file: Any) -> None:
                 search.text(where, f"{chunk.statistics.min}\n{chunk.statistics.max}".encode())
 
 
+def _outside(search: Search, file: Any, content: bytes) -> None:
+    """Bytes of no column and not of the footer, which no reader shows: page indexes, filters, anything."""
+    at = 4  # the magic
+    ends = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    groups = (file.metadata.row_group(number) for number in range(file.metadata.num_row_groups))
+    chunks = [group.column(place) for group in groups for place in range(group.num_columns)]
+    for start, size in [*sorted((_start(one), one.total_compressed_size) for one in chunks), (ends, 0)]:
+        if start > at:
+            where = f"parquet:bytes {at}-{start}"
+            search.add(where, "bytes-outside-columns", "medium", "write without page index, filters or other bytes")
+            search.text(where, content[at:start], names=True)
+        at = max(at, start + size)
+
+
+def _start(chunk: Any) -> int:
+    first = int(chunk.data_page_offset)
+    return min(first, int(chunk.dictionary_page_offset)) if chunk.has_dictionary_page else first
+
+
 def _dictionaries(search: Search, file: Any) -> None:
     """Dictionary pages as stored: values that no row uses are found here and nowhere else."""
-    for group in range(file.metadata.num_row_groups):
-        table = file.read_row_group(group)
+    paged = [
+        name
+        for place, name in enumerate(file.schema_arrow.names)
+        if file.metadata.num_columns != len(file.schema_arrow.names) or _has_page(file.metadata, place)
+    ]
+    for group in range(file.metadata.num_row_groups if paged else 0):
+        table = file.read_row_group(group, columns=paged)
         for name in table.column_names:
             for chunk in table.column(name).chunks:
                 if not pa.types.is_dictionary(chunk.type):
@@ -62,16 +94,33 @@ def _dictionaries(search: Search, file: Any) -> None:
                 if len(used - {None}) < len(chunk.dictionary):
                     where = f"parquet:dictionary:{name}"
                     search.add(where, "unused-dictionary-values", "medium", "write plain columns, no dictionary")
-                    _texts(search, where, chunk.dictionary.to_pylist())
+                    _texts(search, where, chunk.dictionary)
 
 
-def _values(search: Search, name: str, column: Any) -> None:
-    if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
-        _texts(search, f"parquet:values:{name}", [str(value) for value in column.to_pylist()])
-        return
-    plain = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
-    _texts(search, f"parquet:values:{name}", plain.cast(pa.string()).unique().to_pylist())
+def _has_page(metadata: Any, place: int) -> bool:
+    """Whether any group of rows keeps this column behind a dictionary page."""
+    groups = (metadata.row_group(group).column(place) for group in range(metadata.num_row_groups))
+    return any(one.has_dictionary_page or any("DICTIONARY" in word for word in one.encodings) for one in groups)
 
 
-def _texts(search: Search, where: str, values: list[str | None]) -> None:
-    search.text(where, "\n".join(value for value in values if value is not None).encode())
+def _values(search: Search, name: str, file: Any) -> None:
+    """The distinct values of each group of rows, as text."""
+    where = f"parquet:values:{name}"
+    for group in range(file.metadata.num_row_groups):
+        column = file.read_row_group(group, columns=[name]).column(0)
+        if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
+            _texts(search, where, pa.array([str(value) for value in column.to_pylist()], pa.string()))
+            continue
+        plain = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+        _texts(search, where, plain.unique().cast(pa.string()))
+
+
+def _texts(search: Search, where: str, values: Any) -> None:
+    """Search values as lines of one text; the forms of personal numbers only where one could be."""
+    values = values.drop_null()
+    data = "\n".join(values.to_pylist()).encode()
+    for found in search.needles.find(data, naming=True):
+        search.hit(where, found)
+    numbers = values.filter(pc.match_substring_regex(values, _LIKELY))
+    for match in find_patterns("\n".join(numbers.to_pylist())):
+        search.add(where, match.kind, match.severity, "a personal number by its form", match.text)

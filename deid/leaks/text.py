@@ -34,6 +34,14 @@ def search_lines(search: Search, head: bytes, blocks: Iterable[bytes]) -> None:
         _vcf(search, blocks)
     elif head.startswith(b"BAM\1"):
         _bam(search, iter(blocks))
+    elif head.startswith(b"BCF\2"):
+        from deid.leaks.bcf import search_bcf
+
+        search_bcf(search, blocks)
+    elif head[:4] in (b"TBI\1", b"CSI\1", b"BAI\1"):
+        from deid.leaks.indexes import search_index
+
+        search_index(search, blocks)
     elif re.match(rb"@(HD|SQ|RG|PG|CO)\t", head):
         _sam(search, blocks)
     elif head.startswith(b"@") and head.count(b"\n") >= 2 and head.split(b"\n")[2][:1] == b"+":
@@ -46,7 +54,7 @@ def _line(block: bytes, at: int, first: int) -> int:
     return first + block.count(b"\n", 0, at)
 
 
-def _header_and_body(blocks: Iterable[bytes], mark: bytes, name: str) -> tuple[list[bytes], Iterator[bytes]]:
+def header_and_body(blocks: Iterable[bytes], mark: bytes, name: str) -> tuple[list[bytes], Iterator[bytes]]:
     """Lines that begin with the mark, and the rest in blocks of whole lines."""
     lined = aligned(blocks)
     held = b""
@@ -61,8 +69,19 @@ def _header_and_body(blocks: Iterable[bytes], mark: bytes, name: str) -> tuple[l
 
 
 def _vcf(search: Search, blocks: Iterable[bytes]) -> None:
-    header, body = _header_and_body(blocks, b"#", search.name)
-    for line in header:
+    header, body = header_and_body(blocks, b"#", search.name)
+    search_vcf_header(search, header)
+    first = 1
+    for block in body:
+        search_vcf_block(search, block, first)
+        first += block.count(b"\n")
+        if search.full:
+            return
+
+
+def search_vcf_header(search: Search, lines: Iterable[bytes]) -> None:
+    """Lines off the allow-list, and whatever stands in any line."""
+    for line in lines:
         if line.startswith(b"#CHROM\t"):
             cells = line.split(b"\t")
             search.text("header:#CHROM", b"\t".join(cells[:9]))
@@ -75,15 +94,10 @@ def _vcf(search: Search, blocks: Iterable[bytes]) -> None:
             search.add(f"header:##{key}", "header-line", "medium", "this header line is not on the allow-list")
         # Contigs are called 1 and 2, as patients may be: short numbers count only where names are not expected.
         search.text(f"header:##{key}", line, names=not allowed)
-    first = 1
-    for block in body:
-        _vcf_block(search, block, first)
-        first += block.count(b"\n")
-        if search.full:
-            return
 
 
-def _vcf_block(search: Search, block: bytes, first: int) -> None:
+def search_vcf_block(search: Search, block: bytes, first: int) -> None:
+    """Search whole record lines, of which the first has the number ``first``."""
     for found in search.needles.find(block, naming=False):
         start = block.rfind(b"\n", 0, found.start) + 1
         column = block.count(b"\t", start, found.start)
@@ -113,7 +127,8 @@ def odd_lines_in_python(block: bytes) -> list[int]:
     return [number for number, cells in enumerate(split) if cells[9:] and cells[9].translate(None, _GENOTYPE_BYTES)]
 
 
-def _sam_header(search: Search, lines: Iterable[bytes]) -> None:
+def search_sam_header(search: Search, lines: Iterable[bytes]) -> None:
+    """Lines and tags off the allow-list, and whatever stands in any of them."""
     for line in lines:
         kind, *fields = line.split(b"\t")
         allowed = SAM_TAGS.get(kind, b"").split()
@@ -131,11 +146,16 @@ def _sam_header(search: Search, lines: Iterable[bytes]) -> None:
 
 
 def _sam(search: Search, blocks: Iterable[bytes]) -> None:
-    header, body = _header_and_body(blocks, b"@", search.name)
-    _sam_header(search, header)
+    header, body = header_and_body(blocks, b"@", search.name)
+    search_sam_header(search, header)
+    search_sam_records(search, body)
+
+
+def search_sam_records(search: Search, blocks: Iterable[bytes]) -> None:
+    """Search SAM lines by column."""
     columns = ("QNAME", "FLAG", "RNAME", "POS", "MAPQ", "CIGAR", "RNEXT", "PNEXT", "TLEN", "SEQ", "QUAL")
     first = 1
-    for block in body:
+    for block in aligned(blocks):
         for found in search.needles.find(block, naming=False):
             start = block.rfind(b"\n", 0, found.start) + 1
             column = block.count(b"\t", start, found.start)
@@ -153,7 +173,7 @@ def _bam(search: Search, blocks: Iterator[bytes]) -> None:
             raise LeakCheckError(f"{search.name}: the BAM header is cut short or absurdly long")
         held += piece
     end = 8 + int.from_bytes(held[4:8], "little")
-    _sam_header(search, held[8:end].rstrip(b"\0").splitlines())
+    search_sam_header(search, held[8:end].rstrip(b"\0").splitlines())
     tail, at = b"", end
     for block in chain([held[end:]], blocks):
         window = tail + block

@@ -3,19 +3,24 @@
 The promise: only alleles that enough people carry leave (the recipe's ``fewest-carriers``), at sites where enough
 copies of REF are left, counted over one frozen set of participants. A second snapshot is refused unless at least
 ``batch`` people joined and left changed between the two, so that two snapshots never tell one person.
-The reading and counting is ``deid.variants``'s. Not here: the membership power of what is released (``deid.genomic``),
-and where snapshots are kept.
+The reading and counting is ``deid.variants``'s, the power of a membership test on the result ``deid.membership``'s; it
+is reported and not judged here. Not here: where snapshots are kept.
 """
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import chain
 from typing import BinaryIO
 
+from deid.bgzf import Text
+from deid.dosages import dosage_of
 from deid.matrices.errors import MatrixError
-from deid.variants import VariantCounts, VariantPlan, core_view
+from deid.membership import RATES, Exposure, bound
+from deid.variants import VariantCounts, VariantPlan
+from deid.variants.core import open_view
+from deid.variants.header import write_header
 from deid.variants.stream import Workers, Written, read_text, split_header, whole_lines, write_text
 
 BATCH = 10
@@ -28,6 +33,13 @@ class FrequencyPlan:
 
     carriers: int
     batch: int = BATCH
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrequencyCounts(VariantCounts):
+    """What was done, and ``membership``: how well what is released tells who was counted (``deid.membership``)."""
+
+    membership: Mapping[str, float]
 
 
 def frequency_plan(steps: Sequence[Mapping[str, object]], tier: str) -> FrequencyPlan:
@@ -61,7 +73,7 @@ def core_frequencies(
     participants: Mapping[str, str],
     earlier: Sequence[str] | None = None,
     threads: int = 1,
-) -> VariantCounts:
+) -> FrequencyCounts:
     """Write sites with AC, AN and AF over the permitted participants; ``earlier``: whom the last snapshot counted.
 
     Suppressed are alleles with fewer carriers than the floor, and sites with fewer than twice as many copies of REF: a
@@ -71,31 +83,56 @@ def core_frequencies(
         check_snapshot(plan, earlier, list(participants))
     if len(participants) < 2 * plan.carriers:
         raise MatrixError("too_few_people", "there are not twice as many people as the fewest carriers")
-    info = ("AC", "AN", "AF")
-    rules = VariantPlan(info=info, format=("GT",), sites_only=True, private="drop", carriers=plan.carriers)
-    workers = Workers(threads)
+    rules = VariantPlan(info=("AC", "AN", "AF"), format=("GT",), private="drop", carriers=plan.carriers)
+    workers, written = Workers(threads), Written(sink)
+    released = _Released(floor=2 * plan.carriers, exposure=Exposure(people=len(participants)))
     try:
-        with io.BytesIO() as whole:  # sites only: small, and a sandboxed child may write no file
-            counts = core_view(rules, source, whole, participants=participants, threads=threads, level=1)
-            whole.seek(0)
-            written, kept = Written(sink), [0]
-            write_text(_with_reference(plan, read_text(whole, workers), kept), written, workers, 6)
+        view = open_view(rules, source, workers, participants=participants)
+        head = write_header(replace(rules, sites_only=True), view.header, ())
+        next(view.texts)
+        write_text(chain((head,), map(released.chunk, view.texts)), written, workers, 6)
     finally:
         workers.close()
-    suppressed = counts.records_out - kept[0]
+    counts = view.counts(written)
+    suppressed = counts.records_out - released.records
     removed = {**counts.removed, **({"few_reference": suppressed} if suppressed else {})}
-    return replace(counts, records_out=kept[0], removed=removed, digest=written.digest(), bytes=written.size)
+    kept = {field.name: getattr(counts, field.name) for field in fields(counts)}
+    kept |= {"records_out": released.records, "removed": removed}
+    return FrequencyCounts(**kept, membership=released.exposure.powers())
 
 
-def _with_reference(plan: FrequencyPlan, pieces: Iterator[bytes], kept: list[int]) -> Iterator[bytes]:
-    """The lines on which REF has copies enough; our own lines, so that INFO is AC, AN, AF."""
-    head, rest = split_header(pieces)
-    yield head
-    for chunk in whole_lines(rest, pieces):
+@dataclass(slots=True, kw_only=True)
+class _Released:
+    """Lines of a view with genotypes made lines of sites; what each person adds to them is gathered on the way."""
+
+    floor: int
+    exposure: Exposure
+    records: int = 0
+
+    def chunk(self, text: Text) -> bytes:
+        """The lines on which REF has copies enough, without genotypes; our own lines, so that INFO is AC, AN, AF."""
         lines = []
-        for line in chunk.splitlines(keepends=True):
-            copies, called = (field.split(b"=")[1] for field in line.split(b"\t")[7].split(b";")[:2])
-            if int(called) - sum(map(int, copies.split(b","))) >= 2 * plan.carriers:
-                lines.append(line)
-        kept[0] += len(lines)
-        yield b"".join(lines)
+        for line in bytes(text).splitlines():
+            fields = line.split(b"\t", 9)
+            copies, called = (field.split(b"=")[1] for field in fields[7].split(b";")[:2])
+            numbers = list(map(int, copies.split(b",")))
+            if int(called) - sum(numbers) >= self.floor:
+                lines.append(b"\t".join(fields[:8]) + b"\n")
+                for allele in range(1, len(numbers) + 1):
+                    self.exposure.add(dosage_of(fields[9], allele, self.exposure.people))
+        self.records += len(lines)
+        return b"".join(lines)
+
+
+def bound_of(released: BinaryIO) -> dict[str, float]:
+    """Membership power of a released file from its numbers of alleles and people alone (``deid.membership.bound``)."""
+    sites = people = 0
+    workers = Workers(1)
+    pieces = read_text(released, workers)
+    _, rest = split_header(pieces)
+    for chunk in whole_lines(rest, pieces):
+        for line in bytes(chunk).splitlines():
+            info = dict(part.partition(b"=")[::2] for part in line.split(b"\t", 8)[7].split(b";"))
+            sites += info[b"AC"].count(b",") + 1
+            people = max(people, int(info[b"AN"]) // 2)
+    return dict(bound(sites, people)) if sites else {f"lr_power_at_{name}_fpr": rate for name, rate in RATES.items()}

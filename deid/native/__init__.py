@@ -47,8 +47,20 @@ except ImportError:
     has_tables = False
 else:
     has_tables = True
+try:
+    from deid.native import _judging
+except ImportError:
+    has_judging = False
+else:
+    has_judging = True
+try:
+    from deid.native import _bgzf
+except ImportError:
+    has_bgzf = False
+else:
+    has_bgzf = True
 
 __all__ = [
-    "_blocks", "_fastq", "_measure", "_reads", "_tables", "_variants",
-    "has_blocks", "has_fastq", "has_measure", "has_reads", "has_tables", "has_variants",
+    "_bgzf", "_blocks", "_fastq", "_judging", "_measure", "_reads", "_tables", "_variants",
+    "has_bgzf", "has_blocks", "has_fastq", "has_judging", "has_measure", "has_reads", "has_tables", "has_variants",
 ]  # fmt: skip

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DISTINCT, ENTROPY, RECURSIVE, EQUAL, ORDERED, HIERARCHICAL };
+enum { DISTINCT, ENTROPY, RECURSIVE, EQUAL, ORDERED, HIERARCHICAL, PEOPLE };
+#define ROW ((int64_t)1 << 40) /* in a count of weights: that a row is there, whatever its weight */
 #define SLACK 1e-12
 
 typedef struct { int32_t column, kind; double limit, c; } Rule;
@@ -15,8 +16,8 @@ typedef struct { int32_t size, height; const int32_t *levels; const double *cost
 typedef struct { double score; int32_t axis, first, last; } Cut;
 typedef struct {
     int32_t quasi, sensitive, width, rules;
-    int64_t n, k;
-    int32_t *rows, *spare, *classes;
+    int64_t n, k, row;       /* row: ROW where people of a population stand among the rows with weight 0, else 0 */
+    int32_t *rows, *starts;  /* a line a combination: ranks, weight, number; where each class starts */
     Ladder *ladder;          /* quasi-identifiers, then sensitive columns */
     Rule *rule;
     const double **whole;    /* of each sensitive column, the share of each value in the table */
@@ -55,18 +56,18 @@ static int32_t present(Task *t, int64_t lo, int64_t hi, int32_t column) {
     int32_t size = t->ladder[column].size, found = 0, w = t->width;
     const int32_t *rows = t->rows + lo * w;
     if (size <= 8 * (hi - lo)) {
-        for (int64_t i = 0; i < hi - lo; i++) t->held[rows[i * w + column]] += rows[i * w + w - 2];
+        for (int64_t i = 0; i < hi - lo; i++) t->held[rows[i * w + column]] += rows[i * w + w - 2] + t->row;
         for (int32_t v = 0; v < size; v++)
-            if (t->held[v]) { t->value[found] = v; t->count[found++] = t->held[v]; t->held[v] = 0; }
+            if (t->held[v]) { t->value[found] = v; t->count[found++] = t->held[v] & (ROW - 1); t->held[v] = 0; }
         return found;
     }
     for (int64_t i = 0; i < hi - lo; i++) {
         int32_t v = rows[i * w + column];
         if (!t->held[v]) t->value[found++] = v;
-        t->held[v] += rows[i * w + w - 2];
+        t->held[v] += rows[i * w + w - 2] + t->row;
     }
     qsort(t->value, (size_t)found, sizeof *t->value, by_number);
-    for (int32_t i = 0; i < found; i++) { t->count[i] = t->held[t->value[i]]; t->held[t->value[i]] = 0; }
+    for (int32_t i = 0; i < found; i++) { t->count[i] = t->held[t->value[i]] & (ROW - 1); t->held[t->value[i]] = 0; }
     return found;
 }
 
@@ -123,6 +124,11 @@ static int holds_one(Task *t, const Rule *r, int64_t total) {
     return moved(l, t->share, t->above, t->below) <= r->limit + SLACK;
 }
 
+/* k-map and delta-presence: people enough, and the share of them that is in the table small enough. */
+static int hidden(const Rule *r, int64_t total, int64_t people) {
+    return people >= r->limit && total <= people && (double)total / (double)people <= r->c + SLACK;
+}
+
 static int on_left(const Cut *c, const int32_t *row) { return row[c->axis] >= c->first && row[c->axis] <= c->last; }
 
 /* Whether both sides of a cut satisfy every rule. */
@@ -131,14 +137,16 @@ static int allowed(Task *t, int64_t lo, int64_t hi, const Cut *c) {
     for (int side = 0; side < 2; side++)
         for (int32_t r = 0; r < t->rules; r++) {
             int32_t column = t->quasi + t->rule[r].column;
-            int64_t total = 0;
+            int64_t total = 0, people = 0;
             for (int64_t i = lo; i < hi; i++) {
                 const int32_t *row = t->rows + i * w;
                 if (on_left(c, row) != side) continue;
-                t->held[row[column]] += row[w - 2];
                 total += row[w - 2];
+                if (t->rule[r].kind == PEOPLE) people += row[column];
+                else t->held[row[column]] += row[w - 2];
             }
-            int fine = holds_one(t, &t->rule[r], total);
+            /* Where nobody of the table is, nothing leaves. */
+            int fine = !total || (t->rule[r].kind == PEOPLE ? hidden(&t->rule[r], total, people) : holds_one(t, &t->rule[r], total));
             memset(t->held, 0, (size_t)t->ladder[column].size * 8);
             if (!fine) return 0;
         }
@@ -147,7 +155,7 @@ static int allowed(Task *t, int64_t lo, int64_t hi, const Cut *c) {
 
 static void offer(Task *t, int32_t *cuts, int64_t total, int64_t left, double gain, Cut cut) {
     int64_t right = total - left, least = left < right ? left : right;
-    if (least < t->k) return;
+    if (least < t->k && !(t->row && !least)) return;
     cut.score = gain / (double)total + 1e-6 * ((double)least / (double)total);
     if (t->rules) t->cut[(*cuts)++] = cut;
     else if (!*cuts || by_score(&cut, t->cut) < 0) { t->cut[0] = cut; *cuts = 1; }
@@ -178,24 +186,27 @@ static void candidates(Task *t, int64_t lo, int64_t hi, int64_t total, int32_t a
     }
 }
 
-/* Rows of the left side first, each side in its old order; the place where the right side starts. */
+static void swap(int32_t *a, int32_t *b, int32_t width) {
+    for (int32_t c = 0; c < width; c++) { int32_t held = a[c]; a[c] = b[c]; b[c] = held; }
+}
+
+/* Rows of the left side first; the place where the right side starts. In place: the order within a side means nothing. */
 static int64_t divide(Task *t, int64_t lo, int64_t hi, const Cut *c) {
-    size_t bytes = (size_t)t->width * 4;
-    int64_t left = lo, right = 0;
-    for (int64_t i = lo; i < hi; i++) {
-        int32_t *row = t->rows + i * t->width;
-        if (on_left(c, row)) { if (left != i) memcpy(t->rows + left * t->width, row, bytes); left++; }
-        else memcpy(t->spare + right++ * t->width, row, bytes);
+    int64_t right = hi;
+    while (lo < right) {
+        int32_t *row = t->rows + lo * t->width;
+        if (on_left(c, row)) { lo++; continue; }
+        do right--; while (lo < right && !on_left(c, t->rows + right * t->width));
+        if (lo < right) { swap(row, t->rows + right * t->width, t->width); lo++; }
     }
-    memcpy(t->rows + left * t->width, t->spare, (size_t)right * bytes);
-    return left;
+    return lo;
 }
 
 static int best_cut(Task *t, int64_t lo, int64_t hi, Cut *chosen) {
     int64_t total = 0;
     int32_t cuts = 0;
     for (int64_t i = lo; i < hi; i++) total += t->rows[i * t->width + t->width - 2];
-    if (total < 2 * t->k) return 0;
+    if (!total || (total < 2 * t->k && !t->row)) return 0;
     for (int32_t axis = 0; axis < t->quasi; axis++) candidates(t, lo, hi, total, axis, &cuts);
     if (!t->rules) { *chosen = t->cut[0]; return cuts > 0; }
     qsort(t->cut, (size_t)cuts, sizeof *t->cut, by_score);
@@ -214,8 +225,7 @@ static int64_t run(Task *t, const int64_t *parts, int64_t count) {
             Cut cut;
             depth--;
             if (!best_cut(t, lo, hi, &cut)) {
-                for (int64_t i = lo; i < hi; i++) t->classes[t->rows[i * t->width + t->width - 1]] = (int32_t)made;
-                made++;
+                t->starts[made++] = (int32_t)lo;
                 continue;
             }
             int64_t middle = divide(t, lo, hi, &cut);
@@ -247,7 +257,7 @@ static int sound(const Task *t, const Py_buffer *b, const int64_t *parts, int64_
     for (int64_t i = 0; i < t->n; i++) {
         const int32_t *row = t->rows + i * t->width;
         for (int32_t c = 0; c < t->quasi + t->sensitive; c++) if (row[c] < 0 || row[c] >= t->ladder[c].size) return 0;
-        if (row[t->width - 2] < 1 || row[t->width - 1] < 0 || row[t->width - 1] >= t->n) return 0;
+        if (row[t->width - 2] < !t->row || row[t->width - 1] < 0 || row[t->width - 1] >= t->n) return 0;
     }
     for (int32_t r = 0; r < t->rules; r++)
         if (t->rule[r].column < 0 || t->rule[r].column >= t->sensitive || t->rule[r].limit < 0) return 0;
@@ -256,7 +266,7 @@ static int sound(const Task *t, const Py_buffer *b, const int64_t *parts, int64_
 
 static void *room_for(int64_t count, size_t size) { return PyMem_RawCalloc((size_t)(count > 0 ? count : 1), size); }
 
-/* split(rows, classes, shapes, levels, costs, whole, rules, limits, parts, quasi, k) -> number of classes. */
+/* split(rows, starts, shapes, levels, costs, whole, rules, limits, parts, quasi, k) -> number of classes. */
 static PyObject *split(PyObject *self, PyObject *args) {
     Py_buffer b[9];
     int quasi;
@@ -269,7 +279,7 @@ static PyObject *split(PyObject *self, PyObject *args) {
     int32_t columns = (int32_t)(b[2].len / 8), largest = 1;
     int64_t entries = 0, values = 0, all = 0, count = b[8].len / 8 - 1;
     Task t = {.quasi = quasi, .sensitive = columns - quasi, .width = columns + 2, .rules = (int32_t)(b[6].len / 8),
-              .n = b[1].len / 4, .k = k, .rows = b[0].buf, .classes = b[1].buf};
+              .n = b[1].len / 4, .k = k, .rows = b[0].buf, .starts = b[1].buf};
     int fits = quasi > 0 && quasi <= columns && k > 0 && count > 0;
     for (int32_t c = 0; fits && c < columns; c++) {
         if (shapes[2 * c] < 1 || shapes[2 * c + 1] < 1) fits = 0;
@@ -279,12 +289,12 @@ static PyObject *split(PyObject *self, PyObject *args) {
         if (c >= quasi) values += shapes[2 * c];
     }
     fits = fits && b[5].len == values * 8 && b[3].len == entries * 4 && b[4].len == entries * 8;
-    t.spare = room_for(t.n * t.width, 4); t.ladder = room_for(columns, sizeof *t.ladder);
+    t.ladder = room_for(columns, sizeof *t.ladder);
     t.rule = room_for(t.rules, sizeof *t.rule); t.whole = room_for(columns, sizeof *t.whole);
     t.count = room_for(largest, 8); t.held = room_for(largest, 8); t.value = room_for(largest, 4);
     t.share = room_for(largest, 8); t.above = room_for(largest, 8); t.below = room_for(largest, 8);
     t.cut = room_for(all, sizeof *t.cut);
-    int got = t.spare && t.ladder && t.rule && t.whole && t.count && t.held && t.value && t.share && t.above && t.below && t.cut;
+    int got = t.ladder && t.rule && t.whole && t.count && t.held && t.value && t.share && t.above && t.below && t.cut;
     for (int32_t c = 0; fits && got && c < columns; c++) {
         t.ladder[c] = (Ladder){shapes[2 * c], shapes[2 * c + 1], levels, costs};
         levels += (int64_t)shapes[2 * c] * shapes[2 * c + 1];
@@ -293,11 +303,13 @@ static PyObject *split(PyObject *self, PyObject *args) {
     }
     for (int32_t r = 0; fits && got && r < t.rules; r++)
         t.rule[r] = (Rule){rules[2 * r], rules[2 * r + 1], limits[2 * r], limits[2 * r + 1]};
+    for (int32_t r = 0; fits && got && r < t.rules; r++) if (t.rule[r].kind == PEOPLE) t.row = ROW;
+    fits = fits && (!t.row || t.n < 1 << 23);
     fits = fits && got && sound(&t, b, b[8].buf, count, entries);
     Py_BEGIN_ALLOW_THREADS
     if (fits) made = run(&t, b[8].buf, count);
     Py_END_ALLOW_THREADS
-    PyMem_RawFree(t.spare); PyMem_RawFree(t.ladder); PyMem_RawFree(t.rule); PyMem_RawFree(t.whole); PyMem_RawFree(t.count);
+    PyMem_RawFree(t.ladder); PyMem_RawFree(t.rule); PyMem_RawFree(t.whole); PyMem_RawFree(t.count);
     PyMem_RawFree(t.held); PyMem_RawFree(t.value); PyMem_RawFree(t.share); PyMem_RawFree(t.above); PyMem_RawFree(t.below); PyMem_RawFree(t.cut);
     for (int i = 0; i < 9; i++) PyBuffer_Release(&b[i]);
     if (!got || made == -1) return PyErr_NoMemory();

@@ -50,14 +50,28 @@ static void clear_counts(Record *r) {
     r->called = r->samples_called = 0;
 }
 
+/* Two called alleles of one digit each, which nearly every genotype is; 0 where count_cell has to look. */
+static inline int count_pair(Record *r, Str cell, int64_t stamp) {
+    if (cell.n < 3 || (cell.p[1] != '|' && cell.p[1] != '/') || (cell.n > 3 && cell.p[3] != ':')) return 0;
+    int a = (unsigned char)cell.p[0] - '0', b = (unsigned char)cell.p[2] - '0';
+    if ((unsigned)a > 9 || (unsigned)b > 9 || a > r->n_alt || b > r->n_alt) return 0;
+    r->copies[a]++;
+    r->copies[b]++;
+    r->carriers[a]++;
+    r->carriers[b] += a != b;
+    r->last[a] = r->last[b] = stamp;
+    return 1;
+}
+
 /* Counts over the cells that are not masked. */
 int count_cells(Work *work) {
     Record *r = &work->record;
     clear_counts(r);
     for (int64_t i = 0; i < work->plan->width; i++) {
-        int called;
+        int called = 2;
         if (work->masked[i]) continue;
-        if (!count_cell(r, cell_of(work, i), i + 1, &called)) return BAD_GENOTYPE;
+        Str cell = cell_of(work, i);
+        if (!count_pair(r, cell, i + 1) && !count_cell(r, cell, i + 1, &called)) return BAD_GENOTYPE;
         r->called += called;
         r->samples_called += called > 0;
     }
@@ -181,19 +195,64 @@ static int split_cell(Str cell, Str *value, int keys) {
     }
 }
 
+/* Whether cells of this record can be written as they stand: the keys are ours in our order, no value is binned or
+ * cut, and every allele keeps its number. */
+static int is_verbatim(const Work *work) {
+    const Layout *plan = work->plan;
+    const Record *r = &work->record;
+    if (r->n_keys != plan->n_slots || r->n_alive != r->n_alt) return 0;
+    for (int number = 1; number <= r->n_alt; number++)
+        if (r->number[number] != number) return 0;
+    for (int64_t slot = 0; slot < plan->n_slots; slot++)
+        if (r->place[slot] != slot || plan->bins[slot] != 1 || plan->slots[slot] == AD) return 0;
+    return 1;
+}
+
+/* Copies a cell whose values are all there and written as we write them; 0, and nothing written, where one is not. */
+static int copy_cell(Work *work, Str cell) {
+    const Layout *plan = work->plan;
+    const char *p = cell.p, *end = p + cell.n;
+    int64_t depth = -1;
+    while (p < end && *p != ':') p++; /* a genotype, as count_cells has proven */
+    for (int64_t slot = 1; slot < plan->n_slots; slot++) {
+        if (p == end) return 0;
+        const char *start = ++p;
+        int64_t value = 0;
+        for (unsigned digit; p < end && p - start < 10 && (digit = (unsigned char)*p - '0') <= 9; p++)
+            value = value * 10 + digit;
+        if (p == start) { /* no number: it has to be a dot */
+            if (p == end || *p++ != '.') return 0;
+        } else if (p - start > 9 || (*start == '0' && p - start > 1)) {
+            return 0;
+        } else if (plan->slots[slot] == DP) {
+            depth = value;
+        }
+        if (p < end && *p != ':') return 0;
+    }
+    if (p != end) return 0;
+    if (depth >= 0) work->record.depth = (work->record.depth < 0 ? 0 : work->record.depth) + depth;
+    put(&work->body, cell.p, cell.n);
+    return 1;
+}
+
 int write_cells(Work *work) {
     const Layout *plan = work->plan;
     Record *r = &work->record;
+    int verbatim = is_verbatim(work);
     Str value[MAX_KEYS];
     const Str absent = {".", 1};
     work->body.n = 0;
     r->depth = -1;
     for (int64_t i = 0; i < plan->width; i++) {
         Str cell = cell_of(work, i);
-        int count = split_cell(cell, value, r->n_keys);
-        if (count > r->n_keys) return RAGGED_CELL;
         /* A value grows only where an allele's number does, from one digit to at most four. */
         if (!reserve(&work->body, 4 * cell.n + 2 * MAX_SLOTS + 2)) return OUT_OF_MEMORY;
+        if (verbatim && !work->masked[i] && copy_cell(work, cell)) {
+            put_char(&work->body, '\t');
+            continue;
+        }
+        int count = split_cell(cell, value, r->n_keys);
+        if (count > r->n_keys) return RAGGED_CELL;
         put_genotype(&work->body, r, value[0].p, value[0].p + value[0].n, work->masked[i]);
         for (int64_t slot = 1; slot < plan->n_slots; slot++) {
             int place = r->place[slot];

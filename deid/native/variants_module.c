@@ -199,8 +199,8 @@ static void reorder_chunk(Work *work, const char *p, const char *end, Done *done
 
 /* ---- Python ---- */
 
-enum { PARTS = 21, OPTIONS = 14 };
-typedef struct { PyObject *parts; Layout plan; } Prepared;
+enum { PARTS = 21, OPTIONS = 14, KEPT = 16 };
+typedef struct { PyObject *parts; Layout plan; Work *kept[KEPT]; int n_kept; } Prepared;
 
 static const int64_t *numbers(PyObject *parts, int i, int64_t *count) {
     PyObject *part = PyTuple_GET_ITEM(parts, i);
@@ -250,6 +250,10 @@ static int is_sound(const Layout *plan) {
 static void forget(PyObject *capsule) {
     Prepared *prepared = PyCapsule_GetPointer(capsule, "deid.layout");
     if (!prepared) return;
+    while (prepared->n_kept) {
+        close_work(prepared->kept[--prepared->n_kept]);
+        PyMem_RawFree(prepared->kept[prepared->n_kept]);
+    }
     Py_DECREF(prepared->parts);
     PyMem_Free(prepared);
 }
@@ -263,7 +267,7 @@ static PyObject *prepare(PyObject *self, PyObject *parts) {
     if (PyBytes_GET_SIZE(PyTuple_GET_ITEM(parts, 0)) != OPTIONS * 8 ||
         PyBytes_GET_SIZE(PyTuple_GET_ITEM(parts, 17)) != PyBytes_GET_SIZE(PyTuple_GET_ITEM(parts, 18)))
         return PyErr_Format(PyExc_ValueError, "the options have the wrong size");
-    Prepared *prepared = PyMem_Malloc(sizeof *prepared);
+    Prepared *prepared = PyMem_Calloc(1, sizeof *prepared);
     if (!prepared) return PyErr_NoMemory();
     fill_layout(&prepared->plan, parts);
     if (!is_sound(&prepared->plan)) {
@@ -274,17 +278,34 @@ static PyObject *prepare(PyObject *self, PyObject *parts) {
     return PyCapsule_New(prepared, "deid.layout", forget);
 }
 
-static PyObject *run(PyObject *capsule, PyObject *chunk, Py_buffer *missing, Py_buffer *singletons) {
-    Prepared *prepared = PyCapsule_GetPointer(capsule, "deid.layout");
-    if (!prepared) return NULL;
+static Work *take_work(Prepared *prepared) {
+    if (prepared->n_kept) return prepared->kept[--prepared->n_kept];
     Work *work = PyMem_RawMalloc(sizeof *work);
+    if (work && open_work(work, &prepared->plan)) return work;
+    if (work) close_work(work);
+    PyMem_RawFree(work);
+    return NULL;
+}
+
+/* What a chunk needed the next one will: rooms that were filled once cost no page fault again. */
+static void give_work(Prepared *prepared, Work *work) {
+    if (prepared->n_kept < KEPT) {
+        prepared->kept[prepared->n_kept++] = work;
+        return;
+    }
+    close_work(work);
+    PyMem_RawFree(work);
+}
+
+static PyObject *run(Prepared *prepared, const Py_buffer *chunk, Py_buffer *missing, Py_buffer *singletons) {
+    Work *work = take_work(prepared);
     if (!work) return PyErr_NoMemory();
     Done done = {0};
-    const char *p = PyBytes_AS_STRING(chunk), *end = p + PyBytes_GET_SIZE(chunk);
+    const char *p = chunk->buf, *end = p + chunk->len;
     Py_BEGIN_ALLOW_THREADS
-    if (!open_work(work, &prepared->plan)) {
-        done.fault = OUT_OF_MEMORY;
-    } else if (missing) {
+    work->out.n = work->body.n = 0;
+    work->last_contig = -1;
+    if (missing) {
         work->missing = missing->buf;
         work->singletons = singletons->buf;
         rewrite_chunk(work, p, end, &done);
@@ -296,22 +317,22 @@ static PyObject *run(PyObject *capsule, PyObject *chunk, Py_buffer *missing, Py_
                                      (long long)done.lines, (long long)done.written, (long long)done.removed[0],
                                      (long long)done.removed[1], (long long)done.removed[2],
                                      (long long)done.removed[3], (long long)done.removed[4], done.fault, (long long)done.lines);
-    close_work(work);
-    PyMem_RawFree(work);
+    give_work(prepared, work);
     return result;
 }
 
 /* rewrite(prepared, chunk, missing, singletons): two writable buffers of one 64-bit count per output column. */
 static PyObject *rewrite(PyObject *self, PyObject *args) {
-    PyObject *capsule, *chunk, *result = NULL;
-    Py_buffer missing, singletons;
+    PyObject *capsule, *result = NULL;
+    Py_buffer chunk, missing, singletons;
     (void)self;
-    if (!PyArg_ParseTuple(args, "OSw*w*", &capsule, &chunk, &missing, &singletons)) return NULL;
+    if (!PyArg_ParseTuple(args, "Oy*w*w*", &capsule, &chunk, &missing, &singletons)) return NULL;
     Prepared *prepared = PyCapsule_GetPointer(capsule, "deid.layout");
     if (prepared && missing.len == prepared->plan.width * 8 && singletons.len == prepared->plan.width * 8)
-        result = run(capsule, chunk, &missing, &singletons);
+        result = run(prepared, &chunk, &missing, &singletons);
     else if (prepared)
         PyErr_SetString(PyExc_ValueError, "a count per output column is needed");
+    PyBuffer_Release(&chunk);
     PyBuffer_Release(&missing);
     PyBuffer_Release(&singletons);
     return result;
@@ -319,16 +340,36 @@ static PyObject *rewrite(PyObject *self, PyObject *args) {
 
 /* reorder(prepared, chunk): only the layout's columns matter. */
 static PyObject *reorder(PyObject *self, PyObject *args) {
-    PyObject *capsule, *chunk;
+    PyObject *capsule, *result = NULL;
+    Py_buffer chunk;
     (void)self;
-    if (!PyArg_ParseTuple(args, "OS", &capsule, &chunk)) return NULL;
-    return run(capsule, chunk, NULL, NULL);
+    if (!PyArg_ParseTuple(args, "Oy*", &capsule, &chunk)) return NULL;
+    Prepared *prepared = PyCapsule_GetPointer(capsule, "deid.layout");
+    if (prepared) result = run(prepared, &chunk, NULL, NULL);
+    PyBuffer_Release(&chunk);
+    return result;
+}
+
+/* add(total, more): 64-bit counts, column by column. */
+static PyObject *add(PyObject *self, PyObject *args) {
+    Py_buffer total, more;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "w*y*", &total, &more)) return NULL;
+    int fits = total.len == more.len && total.len % 8 == 0;
+    int64_t *to = total.buf;
+    const int64_t *from = more.buf;
+    for (Py_ssize_t i = 0; fits && i < total.len / 8; i++) to[i] += from[i];
+    PyBuffer_Release(&total);
+    PyBuffer_Release(&more);
+    if (!fits) return PyErr_Format(PyExc_ValueError, "as many counts as there are in the total");
+    Py_RETURN_NONE;
 }
 
 static PyMethodDef methods[] = {
     {"prepare", prepare, METH_O, "Check and keep a layout."},
     {"rewrite", rewrite, METH_VARARGS, "Rewrite whole lines of the source."},
     {"reorder", reorder, METH_VARARGS, "Reorder the cells of whole lines of a core view."},
+    {"add", add, METH_VARARGS, "Add counts."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -46,6 +46,7 @@ class _Combinations:
     first: Codes
     weights: Codes
     population: Codes | None
+    everybody: Codes
 
 
 def anonymise(
@@ -89,9 +90,9 @@ def anonymise(
     people: dict[str, Column] = {}
     for axis, levels in zip(quasi, chosen.levels, strict=True):
         released[axis.name] = _climbed(axis, both[axis.name], levels[found.of], len(rows))
-        if population is not None:  # one level for the whole column: local recoding takes no population
-            whole = at_level(axis, both[axis.name], int(levels[0]))
-            people[axis.name] = whole.take(np.arange(len(rows), len(whole.codes)))
+        if population is not None:
+            climbed = _climbed(axis, both[axis.name], levels[found.everybody], len(found.everybody))
+            people[axis.name] = climbed.take(np.arange(len(rows), len(found.everybody)))
     return Anonymised(
         columns={name: column.take(kept) for name, column in released.items()},
         suppressed=int((~kept).sum()),
@@ -142,6 +143,7 @@ def _combinations(recipe: Recipe, axes: Sequence[Axis], columns: Mapping[str, Co
         first=first,
         weights=np.bincount(of[:total], minlength=count),
         population=np.bincount(of[total:], minlength=count) if everybody > total else None,
+        everybody=of,
     )
 
 

@@ -8,7 +8,7 @@ are suppressed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -56,19 +56,22 @@ def group(keys: Codes) -> tuple[Codes, int]:
     starts = np.empty(len(keys), np.bool_)
     starts[:1] = True
     np.not_equal(ordered[1:], ordered[:-1], out=starts[1:])
+    np.cumsum(starts, out=ordered)
+    ordered -= 1
     classes = np.empty(len(keys), np.int64)
-    classes[order] = np.cumsum(starts) - 1
+    classes[order] = ordered
     return classes, int(starts.sum())
 
 
-def combine(columns: Sequence[Codes], sizes: Sequence[int], rows: int) -> Codes:
+def combine(columns: Iterable[Codes], sizes: Sequence[int], rows: int) -> Codes:
     """One integer key for each row, equal exactly where all columns are; re-ranked before it could overflow."""
     keys = np.zeros(rows, np.int64)
     room = 1
     for codes, size in zip(columns, sizes, strict=True):
         if room * max(size, 1) >= _ROOM:
             keys, room = group(keys)
-        keys = keys * max(size, 1) + codes
+        keys *= max(size, 1)
+        keys += codes
         room *= max(size, 1)
     return keys
 

@@ -3,7 +3,7 @@
 Values are transformed once per distinct value, not once per row; ``None`` is a missing value. ``rows`` keeps the
 1-based data row of the source so that an error can name the place. Distinct values are always in sorted order and
 only those that occur: a value of a row that was left out must not survive here, nor decide an order (ARCHITECTURE
-section 4, invariant 10).
+section 4, invariant 10). Codes are 32 bits wide: a table of ten million rows is held as its columns.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import itertools
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Codes = npt.NDArray[np.int64]
+Codes = npt.NDArray[np.signedinteger[Any]]
 Mask = npt.NDArray[np.bool_]
 Value = str | None
 
@@ -33,10 +34,12 @@ class Column:
         """A column from its cells."""
         values = tuple(_in_order(set(cells)))
         place = {value: code for code, value in enumerate(values)}
-        return Column(codes=np.fromiter((place[cell] for cell in cells), np.int64, len(cells)), values=values)
+        return Column(codes=np.fromiter((place[cell] for cell in cells), np.int32, len(cells)), values=values)
 
     def take(self, rows: Codes | Mask) -> Column:
         """These rows only, with only the values that still occur."""
+        if rows.dtype == np.bool_ and rows.all():
+            return self
         return recode(self.codes[rows], self.values)
 
     def map(self, change: Callable[[Value], Value]) -> Column:
@@ -68,10 +71,13 @@ def recode(codes: Codes, values: Sequence[Value]) -> Column:
     """Merge equal values, drop those that do not occur, and put the rest in sorted order."""
     used = np.flatnonzero(np.bincount(codes, minlength=len(values)))
     kept = _in_order([values[code] for code in used.tolist()])
-    moved = np.full(len(values), -1, np.int64)
     if len(kept) == len(used) and all(map(operator.is_, kept, (values[code] for code in used.tolist()))):
+        if len(used) == len(values):  # nothing to change: the same codes, not a copy of them
+            return Column(codes=codes.astype(np.int32, copy=False), values=tuple(kept))
+        moved = np.full(len(values), -1, np.int32)
         moved[used] = np.arange(len(kept))
     else:
+        moved = np.full(len(values), -1, np.int32)
         place = {value: code for code, value in enumerate(kept)}
         moved[used] = [place[values[code]] for code in used.tolist()]
     return Column(codes=moved[codes], values=tuple(kept))

@@ -30,16 +30,17 @@ from deid.tables.columnar import Column, Table, Value
 from deid.tables.draws import draw
 from deid.tables.microaggregation import micro_aggregate
 from deid.tables.noise import add_noise
-from deid.tables.permitted import Permitted, permitted
+from deid.tables.permitted import Permitted, everybody, permitted
 from deid.tables.pram import post_randomise
 from deid.tables.promises import journalist, prove
 from deid.tables.rarities import suppress_rare
-from deid.tables.reading import read_table
+from deid.tables.reading import read_content, read_table
 from deid.tables.sampling import sample
 from deid.tables.swapping import swap
+from deid.tables.uniqueness import population_uniques
 from deid.tables.usefulness import usefulness
 from deid.tables.values import UnreadableError, change_of, shift_date
-from deid.tables.writing import arrow_table, parquet_bytes
+from deid.tables.writing import core_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,16 +48,25 @@ class TableOutcome:
     """The report (INTERFACES, Report), the internal codes that are in the core, and the judged columns."""
 
     report: dict[str, Any]
-    participants: tuple[str, ...]
+    codes: Any = field(repr=False)
     quasi: tuple[str, ...]
     sensitive: tuple[str, ...]
+
+    @property
+    def participants(self) -> tuple[str, ...]:
+        """The internal codes as text; ``codes`` is the Arrow array they stand in."""
+        return tuple(self.codes.to_pylist())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class People:
-    """The permitted participants: source id to internal code; for each code days to shift dates and a seed."""
+    """The permitted participants: source id to internal code; for each code days to shift dates and a seed.
 
-    codes: Mapping[str, str] = field(repr=False)
+    Where everybody in the table is permitted, ``names`` makes the codes of an Arrow array of ids instead.
+    """
+
+    codes: Mapping[str, str] = field(default_factory=dict, repr=False)
+    names: Callable[[Any], Any] | None = field(default=None, repr=False)
     shifts: Mapping[str, int] = field(default_factory=dict, repr=False)
     seeds: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
@@ -89,11 +99,8 @@ def make_core(
     content = source.read()
     rules = [rule for rule in recipe.columns if rule.leaves]
     person = next(rule.name for rule in rules if any(step.name == "pseudonym" for step in rule.steps))
-    table, ids = read_table(
-        io.BytesIO(content), columns=[rule.name for rule in rules], form=recipe.input, person=person
-    )
+    allowed, records = _allowed(recipe, content, person, people)
     others = [rule for rule in rules if rule.name != person]
-    allowed = permitted(table, ids, person, people.codes)
     kept = _sampled(recipe, allowed, people)
     told("changing values")
     changed = {rule.name: _change(rule, kept, people) for rule in others}
@@ -105,7 +112,7 @@ def make_core(
     report = {
         "recipe": recipe.summary,
         "input": {
-            "records": len(ids),
+            "records": records,
             "participants": len(allowed.codes),
             "digest": f"sha256:{hashlib.sha256(content).hexdigest()}",
         },
@@ -116,9 +123,9 @@ def make_core(
             "bytes": len(output),
         },
         "removed": {
-            "not_permitted": len(ids) - len(allowed.codes),
+            "not_permitted": records - len(allowed.codes),
             "suppressed": done.suppressed,
-            "permitted_without_row": len(people.codes) - len(allowed.codes),
+            "permitted_without_row": 0 if people.names else len(people.codes) - len(allowed.codes),
         }
         | ({"not_sampled": len(allowed.codes) - len(kept.codes)} if recipe.sample < 1 else {}),
         **_measured(recipe, changed, output, done),
@@ -126,13 +133,24 @@ def make_core(
     sink.write(output)
     return TableOutcome(
         report=report,
-        participants=tuple(codes.to_pylist()),
+        codes=codes,
         quasi=tuple(recipe.leaving("quasi")),
         sensitive=tuple(recipe.leaving("sensitive")),
     )
 
 
+def _allowed(recipe: Recipe, content: bytes, person: str, people: People) -> tuple[Permitted, int]:
+    """The permitted rows, and how many rows there were."""
+    names = [rule.name for rule in recipe.columns if rule.leaves]
+    table, ids = read_content(content, columns=names, form=recipe.input, person=person)
+    if people.names is not None:
+        return everybody(table, ids, person, people.names), len(ids)
+    return permitted(table, ids, person, people.codes), len(ids)
+
+
 def _refuse_shared_codes(people: People) -> None:
+    if people.names is not None:
+        return  # one to one by what they promise
     if not people.codes:
         raise TableError("table: no participant is permitted, so there is nothing to release", code="table_empty")
     if len(set(people.codes.values())) != len(people.codes):
@@ -214,8 +232,7 @@ def _shift(column: Column, kept: Permitted, name: str, people: People) -> Column
 
 def _write(rules: list[ColumnRule], person: str, codes: Any, done: Anonymised) -> bytes:
     types = {rule.name: rule.type for rule in rules}
-    table = arrow_table({rule.name: done.columns[rule.name] for rule in rules}, types)
-    return parquet_bytes(table.add_column(0, person, codes) if rules else pa.table({person: codes}))
+    return core_bytes(person, codes, {rule.name: done.columns[rule.name] for rule in rules}, types)
 
 
 def _population(recipe: Recipe, rules: list[ColumnRule]) -> dict[str, Column] | None:
@@ -241,10 +258,25 @@ def _measured(recipe: Recipe, before: Mapping[str, Column], output: bytes, done:
     after = assess_columns(columns, quasi=quasi, sensitive=sensitive)
     if done.population:
         after |= journalist([columns[name] for name in quasi], [done.population[name] for name in quasi])
+    earlier = measure_table(before, quasi=quasi, sensitive=sensitive)
+    if recipe.population_size is not None:
+        for found in (earlier, after):
+            found["population_uniques"] = _alone(found, recipe.population_size)
     return {
         "models": prove(recipe, columns, done.population),
-        "risk": {"before": measure_table(before, quasi=quasi, sensitive=sensitive), "after": after},
+        "risk": {"before": earlier, "after": after},
         "utility": done.utility
         | usefulness(before, columns)
         | {"discernibility": after["discernibility"] + done.suppressed * len(next(iter(before.values())).codes)},
     }
+
+
+def _alone(found: Mapping[str, Any], people: int) -> dict[str, float]:
+    sizes = {one["size"]: one["classes"] for one in found["theta"]}
+    try:
+        return population_uniques(sizes, people)
+    except ValueError:
+        raise TableError(
+            f"table: population-size {people} is below the rows of the table; correct it in the recipe",
+            code="table_value",
+        ) from None

@@ -12,22 +12,27 @@ import io
 import re
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 _FORMULA = re.compile(r"[=+\-@\t\r]")
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?\Z")
 
 
-def csv_bytes(table: Any) -> bytes:
-    """The whole CSV file of an Arrow table; a missing value is an empty cell."""
-    held = io.StringIO(newline="")
-    writer = csv.writer(held, lineterminator="\n")
-    writer.writerow([_tame(name) for name in table.column_names])
-    columns = [_cells(table.column(name)) for name in table.column_names]
-    writer.writerows(zip(*columns, strict=True))
-    return held.getvalue().encode()
+def csv_bytes(parquet: bytes) -> bytes:
+    """The whole CSV file of a Parquet file, block by block; a missing value is an empty cell."""
+    file, held = pq.ParquetFile(pa.BufferReader(parquet)), io.BytesIO()
+    text = io.TextIOWrapper(held, "utf-8", newline="", write_through=True)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([_tame(name) for name in file.schema_arrow.names])
+    for batch in file.iter_batches():
+        writer.writerows(zip(*(_cells(column) for column in batch.columns), strict=True))
+    text.flush()
+    return held.getvalue()
 
 
 def _cells(column: Any) -> list[str]:
-    encoded = column.combine_chunks().dictionary_encode(null_encoding="encode")
+    encoded = column.dictionary_encode(null_encoding="encode")
     values = ["" if value is None else _tame(str(value)) for value in encoded.dictionary.to_pylist()]
     return [values[code] for code in encoded.indices.to_pylist()]
 

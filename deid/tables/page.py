@@ -26,6 +26,11 @@ _RISKS = {
     "marketer": "marketer risk",
     "linkable_by_values": "linked between two projects by values",
 }
+_LEGEND = (
+    '<svg role="img" width="300" height="20"><rect class="was" x="0" y="6" width="24" height="8"/>'
+    '<text x="30" y="15">before</text><rect class="now" x="100" y="6" width="24" height="8"/>'
+    '<text x="130" y="15">after</text></svg>'
+)
 _BANDS = ((1, 1), (2, 2), (3, 4), (5, 9), (10, 19), (20, 49), (50, 99), (100, None))
 
 
@@ -63,11 +68,19 @@ def _risk(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     for model in ("l", "t"):
         columns = after.get(model, {})
         rows += [(f"{model} of {name}", _number(before[model][name]), _number(columns[name])) for name in columns]
+    names = {"zayatz": "Zayatz", "pitman": "Pitman", "snb": "SNB", "chosen": "chosen"}
+    alone = [risk.get("population_uniques", {}) for risk in (before, after)]
+    rows += [
+        (f"people alone in the population ({title})", _number(alone[0].get(name)), _number(alone[1].get(name)))
+        for name, title in names.items()
+        if any(name in found for found in alone)
+    ]
     bands = [_band(low, high) for low, high in _BANDS]
     return [
         "<h2>Risk before and after</h2>",
         _table(("", "before", "after"), rows),
         "<h2>People by size of their class</h2>",
+        _LEGEND,
         _bars(bands, _people(before), _people(after)),
     ]
 
@@ -84,7 +97,7 @@ def _utility(utility: Mapping[str, Any]) -> list[str]:
     if pairs := utility.get("correlations"):
         labels = [" × ".join(pair["columns"]) for pair in pairs]
         drawn = _bars(labels, [pair["before"] for pair in pairs], [pair["after"] for pair in pairs])
-        body += ["<h2>Cramér's V of pairs of columns</h2>", drawn]
+        body += ["<h2>Cramér's V of pairs of columns</h2>", _LEGEND, drawn]
     return body
 
 
@@ -124,4 +137,6 @@ def _band(low: int, high: int | None) -> str:
 
 
 def _number(value: Any) -> str:
-    return "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return "–" if value is None else f"{value:,}" if isinstance(value, int) else str(value)

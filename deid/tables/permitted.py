@@ -6,7 +6,7 @@ The order of the source does not survive, and a value that occurred only in othe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,11 +29,7 @@ class Permitted:
 
 def permitted(table: Table, ids: Any, person: str, people: Mapping[str, str]) -> Permitted:
     """The rows of the people in ``people`` (source id to internal code). Raises TableError with the data row."""
-    nameless = pc.or_kleene(pc.is_null(ids), pc.is_in(ids, value_set=pa.array(sorted(MISSING))))
-    if (row := pc.index(nameless, True).as_py()) >= 0:
-        raise TableError(
-            f"table, column {person!r}, data row {int(table.rows[row])}: no participant id", code="table_value"
-        )
+    _refuse_nameless(table, ids, person)
     found = pc.index_in(ids, value_set=pa.array(list(people), pa.string()))
     rows = np.flatnonzero(pc.is_valid(found).to_numpy(zero_copy_only=False))
     if not len(rows):
@@ -48,12 +44,38 @@ def permitted(table: Table, ids: Any, person: str, people: Mapping[str, str]) ->
     return Permitted(table=table.take(rows[order.to_numpy()]), codes=codes.take(order))
 
 
+def everybody(table: Table, ids: Any, person: str, names: Callable[[Any], Any]) -> Permitted:
+    """All rows, where nobody is left out: ``names`` makes the internal codes of an array of ids, one to one."""
+    if not len(ids):
+        raise TableError("table: has a header and no row; check that it is the right file", code="table_empty")
+    _refuse_nameless(table, ids, person)
+    codes = names(ids)
+    order = pc.array_sort_indices(codes)
+    codes = codes.take(order)
+    twice = pc.equal(codes.slice(1), codes.slice(0, len(codes) - 1))
+    rows = order.to_numpy().astype(np.int64)
+    if (at := pc.index(twice, True).as_py()) >= 0:
+        raise _second_row(int(table.rows[rows[at : at + 2].max()]), person)
+    return Permitted(table=table.take(rows), codes=codes)
+
+
+def _refuse_nameless(table: Table, ids: Any, person: str) -> None:
+    nameless = pc.or_kleene(pc.is_null(ids), pc.is_in(ids, value_set=pa.array(sorted(MISSING))))
+    if (row := pc.index(nameless, True).as_py()) >= 0:
+        raise TableError(
+            f"table, column {person!r}, data row {int(table.rows[row])}: no participant id", code="table_value"
+        )
+
+
 def _refuse_second_row(table: Table, rows: Codes, numbers: Codes, person: str) -> None:
     counted = np.bincount(numbers)
     if counted.max() > 1:
-        row = int(table.rows[rows][np.flatnonzero(numbers == counted.argmax())[1]])
-        raise TableError(
-            f"table, column {person!r}, data row {row}: a participant stands in a second row; "
-            "a table of people has one row for each",
-            code="table_duplicate_participant",
-        )
+        raise _second_row(int(table.rows[rows][np.flatnonzero(numbers == counted.argmax())[1]]), person)
+
+
+def _second_row(row: int, person: str) -> TableError:
+    return TableError(
+        f"table, column {person!r}, data row {row}: a participant stands in a second row; "
+        "a table of people has one row for each",
+        code="table_duplicate_participant",
+    )

@@ -1,15 +1,16 @@
 """Open a CSV or Parquet table from outside and keep only the listed columns.
 
 Order: sniff by content, decode (UTF-8, else GB18030, else refuse; a file that mixes them is refused), check the
-header, read. Everything is read as text, so that no tool guesses that an identifier is a number. Messages give a row
-and a column, never a value: the errors of the parser underneath quote the row and are not passed on.
+header, read block by block: text is never held for more than a block of rows, only its codes. Everything is read as
+text, so that no tool guesses that an identifier is a number. Messages give a row and a column, never a value: the
+errors of the parser underneath quote the row and are not passed on.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -19,26 +20,71 @@ import pyarrow.parquet as pq
 
 from deid.errors import TableError
 from deid.recipe import InputForm
-from deid.tables.columnar import Column, Table, recode
+from deid.tables.columnar import Codes, Column, Table, Value, recode
 
 MISSING = frozenset({"", "NA", "N/A", "NaN", "nan", "NULL", "null", "None", "<NA>"})
 _PARQUET = b"PAR1"
+_BLOCK = 1 << 18  # rows
 
 
 def read_table(source: BinaryIO, *, columns: Sequence[str], form: InputForm, person: str = "") -> tuple[Table, Any]:
     """The listed columns as codes, and the ``person`` column as an Arrow array of text. Raises TableError."""
-    content = source.read()
-    if not content:
-        raise TableError("table: the file is empty", code="table_empty")
-    arrow = _read_parquet(content, columns) if content[:4] == _PARQUET else _read_csv(content, columns, form)
-    # The names of people are as many as the rows: they are never made codes of distinct values.
-    read = {name: _encode(arrow.column(name)) for name in columns if name != person}
-    people = arrow.column(person).combine_chunks() if person else None
-    return Table(columns=read, rows=np.arange(1, arrow.num_rows + 1, dtype=np.int64)), people
+    return read_content(source.read(), columns=columns, form=form, person=person)
+
+
+def read_content(content: bytes, *, columns: Sequence[str], form: InputForm, person: str = "") -> tuple[Table, Any]:
+    """``read_table`` of bytes that are held already."""
+    blocks = _blocks(content, columns, form)
+    coders = {name: Coder() for name in columns if name != person}
+    people: list[Any] = []
+    for block in blocks:
+        for name, coder in coders.items():
+            coder.add(block.column(name))
+        if person:  # the names of people are as many as the rows: they are never made codes of distinct values
+            people.append(block.column(person))
+    read = {name: coder.column() for name, coder in coders.items()}
+    ids = pa.chunked_array(people, pa.string()).combine_chunks() if person else None
+    rows = len(ids) if ids is not None else len(next(iter(read.values())).codes)
+    return Table(columns=read, rows=np.arange(1, rows + 1, dtype=np.int64)), ids
+
+
+def read_texts(content: bytes, *, columns: Sequence[str], form: InputForm) -> list[Any]:
+    """The listed columns as Arrow arrays of text, in the order listed. Raises TableError."""
+    blocks = [[block.column(name) for name in columns] for block in _blocks(content, columns, form)]
+    return [pa.chunked_array([block[at] for block in blocks], pa.string()) for at in range(len(columns))]
+
+
+def _blocks(content: bytes, columns: Sequence[str], form: InputForm) -> Iterator[Any]:
+    _refuse_empty(content)
+    return _parquet_blocks(content, columns) if content[:4] == _PARQUET else _csv_blocks(content, columns, form)
+
+
+class Coder:
+    """One column, block by block, as codes into its distinct values."""
+
+    def __init__(self) -> None:
+        self.place: dict[Value, int] = {}
+        self.blocks: list[Codes] = []
+
+    def add(self, cells: Any) -> None:
+        """The next cells, an Arrow array; text once a distinct value, not once a cell."""
+        encoded = cells if pa.types.is_dictionary(cells.type) else cells.dictionary_encode(null_encoding="encode")
+        values = encoded.dictionary.cast(pa.string()).to_pylist()
+        known = self.place
+        moved = np.array([known.setdefault(value, len(known)) for value in values], np.int32)
+        self.blocks.append(moved[encoded.indices.to_numpy(zero_copy_only=False)])
+
+    def column(self, missing: frozenset[str] = MISSING) -> Column:
+        """All of it; what stands for a missing value is one."""
+        values = [None if value is None or value in missing else value for value in self.place]
+        codes = np.concatenate(self.blocks) if self.blocks else np.zeros(0, np.int32)
+        self.blocks = []
+        return recode(codes, values)
 
 
 def column_names(content: bytes, form: InputForm) -> list[str]:
     """The columns a table has. Raises TableError where its header cannot be read."""
+    _refuse_empty(content)
     if content[:4] != _PARQUET:
         return _header(decode(content, form.encoding), form)
     try:
@@ -47,47 +93,65 @@ def column_names(content: bytes, form: InputForm) -> list[str]:
         raise TableError("table: not a readable Parquet file; it may be cut short", code="table_unreadable") from None
 
 
-def _encode(chunked: Any) -> Column:
-    encoded = chunked.combine_chunks().dictionary_encode(null_encoding="encode")
-    values = [None if value is None or value in MISSING else value for value in encoded.dictionary.to_pylist()]
-    codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    return recode(codes, values)
+def _refuse_empty(content: bytes) -> None:
+    if not content:
+        raise TableError("table: the file is empty; check that it was written to its end", code="table_empty")
 
 
-def _read_parquet(content: bytes, columns: Sequence[str]) -> Any:
+def _parquet_blocks(content: bytes, columns: Sequence[str]) -> Iterator[Any]:
     try:
         file = pq.ParquetFile(pa.BufferReader(content))
         _check_header(file.schema_arrow.names, columns)
-        table = file.read(columns=list(columns))
-        arrays = [_as_text(table.column(name), name) for name in columns]
+        for name in columns:
+            _refuse_nested(file.schema_arrow.field(name).type, name)
+        empty = pa.RecordBatch.from_pylist([], pa.schema([(name, pa.string()) for name in columns]))
+        yield empty
+        for batch in file.iter_batches(batch_size=_BLOCK, columns=list(columns)):
+            yield pa.table({name: _plain(batch.column(name)) for name in columns}).combine_chunks().to_batches()[0]
     except (pa.ArrowException, OSError):
         raise TableError("table: not a readable Parquet file; it may be cut short", code="table_unreadable") from None
-    return pa.table(dict(zip(columns, arrays, strict=True)))
 
 
-def _as_text(column: Any, name: str) -> Any:
-    kind = column.type
+def _plain(cells: Any) -> Any:
+    if pa.types.is_dictionary(cells.type):
+        cells = cells.cast(cells.type.value_type)
+    # Text of each distinct number, not of each cell.
+    if pa.types.is_string(cells.type):
+        return cells
+    encoded = cells.dictionary_encode(null_encoding="encode")
+    return encoded.dictionary.cast(pa.string()).take(encoded.indices)
+
+
+def _refuse_nested(kind: Any, name: str) -> None:
     if pa.types.is_dictionary(kind):
-        column = column.cast(kind.value_type)
-    if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
+        kind = kind.value_type
+    if pa.types.is_nested(kind) or pa.types.is_binary(kind):
         raise TableError(f"table, column {name!r}: lists, structs and bytes are not columns of a table of people")
-    return column.cast(pa.string())
 
 
-def _read_csv(content: bytes, columns: Sequence[str], form: InputForm) -> Any:
+def _csv_blocks(content: bytes, columns: Sequence[str], form: InputForm) -> Iterator[Any]:
     text = decode(content, form.encoding)
     names = _header(text, form)
     _check_header(names, columns)
+    quote = b'"'
+    if text.count(quote) % 2:  # the parser would take every row after an open quote for one cell
+        raise TableError(
+            f"table, line {_line(text, text.rindex(quote))} or before: a quote is opened and not closed; close it, "
+            "and double a quote that stands inside a cell",
+            code="table_ragged",
+        )
     bad: list[int] = []
 
     def refuse(row: Any) -> str:
         bad.append(int(row.number))
         return "error"
 
+    schema = pa.schema([(name, pa.string()) for name in columns])
+    yield pa.RecordBatch.from_pylist([], schema)
     try:
-        return pa.csv.read_csv(
+        # One thread: only then does the parser know the number of a ragged row.
+        yield from pa.csv.open_csv(
             pa.BufferReader(text),
-            # One thread: only then does the parser know the number of a ragged row.
             read_options=pa.csv.ReadOptions(use_threads=False, encoding="utf8", block_size=1 << 24),
             parse_options=pa.csv.ParseOptions(
                 delimiter=form.delimiter, newlines_in_values=True, invalid_row_handler=refuse
@@ -116,7 +180,7 @@ def decode(content: bytes, encoding: str = "auto") -> bytes:
         raise TableError(f"table, line {_line(content, content.index(0))}: a zero byte; this is not text")
     try:
         if encoding in ("auto", "utf-8"):
-            content.decode("utf-8")
+            check_utf8(content)
             return content.removeprefix(b"\xef\xbb\xbf")
     except UnicodeDecodeError as error:
         if encoding == "utf-8":
@@ -131,6 +195,21 @@ def decode(content: bytes, encoding: str = "auto") -> bytes:
             f"table, line {_line(content, error.start)}: neither UTF-8 nor GB18030; save the file as UTF-8",
             code="table_encoding",
         ) from None
+
+
+def check_utf8(content: bytes, step: int = 1 << 24) -> None:
+    """Raise UnicodeDecodeError with the place in ``content`` where it is not UTF-8; no whole copy is made."""
+    at = 0
+    while at < len(content):
+        end = min(at + step, len(content))
+        while end < len(content) and end > at and content[end] & 0xC0 == 0x80:  # not inside a character
+            end -= 1
+        end = end if end > at else min(at + step, len(content))
+        try:
+            content[at:end].decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise UnicodeDecodeError("utf-8", content, at + error.start, at + error.end, error.reason) from None
+        at = end
 
 
 def _line(content: bytes, offset: int) -> int:

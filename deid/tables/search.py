@@ -24,6 +24,7 @@ import numpy.typing as npt
 from deid.errors import ModelError
 from deid.tables.judging import ROUND, Chosen, Evaluator, Node, Problem
 
+TINY = 1e-11  # sums in another order differ by less
 GRID_LIMIT = 4_000_000  # nodes; above it the lattice is not held, and the search walks down from the top
 
 
@@ -32,7 +33,7 @@ def search(problem: Problem, budget: int) -> Chosen:
     evaluator = Evaluator(problem, max(budget, 1))
     low = tuple(axis.fixed if axis.fixed is not None else 0 for axis in problem.axes)
     top = tuple(axis.fixed if axis.fixed is not None else axis.height - 1 for axis in problem.axes)
-    if math.isinf(evaluator.judge(top)[1]) and problem.wanted.monotone:
+    if math.isinf(evaluator.judge(top).loss) and problem.wanted.monotone:
         raise not_met(problem)
     size = math.prod(high - least + 1 for least, high in zip(low, top, strict=True))
     found = _Lattice(evaluator, low, top).run() if size <= GRID_LIMIT else _Walk(evaluator, low, top).run()
@@ -45,7 +46,7 @@ def as_written(problem: Problem) -> Chosen:
     """The node the recipe fixed. Raises ModelError when it is not enough."""
     node = tuple(axis.fixed or 0 for axis in problem.axes)
     evaluator = Evaluator(problem, 1)
-    if math.isinf(evaluator.judge(node)[1]):
+    if math.isinf(evaluator.judge(node).loss):
         raise not_met(problem)
     return evaluator.choose(node, optimal=False)
 
@@ -64,18 +65,20 @@ class _Lattice:
     def __init__(self, evaluator: Evaluator, low: Node, top: Node) -> None:
         self.evaluator, self.low, self.top = evaluator, low, top
         self.shape = tuple(high - least + 1 for least, high in zip(low, top, strict=True))
-        self.condemned = np.zeros(self.shape, np.bool_)
+        # What must be added to the bound of each node, infinite where the node is condemned.
+        self.more = np.zeros(self.shape)
+        self.steps = [np.diff(bounds).tolist() for bounds in evaluator.bounds]
 
     def run(self) -> Chosen | None:
         """Visit by rising bound; None when nothing is allowed."""
-        best = (self.evaluator.judge(self.top)[1], self.top)
+        best = (self.evaluator.judge(self.top).loss, self.top)
         optimal = True
         bounds = self._bounds()
-        flat = self.condemned.reshape(-1)
+        more = self.more.reshape(-1)
         for place in np.argsort(bounds, kind="stable").tolist():
             if bounds[place] >= best[0]:
                 break
-            if flat[place]:
+            if bounds[place] + more[place] >= best[0] + TINY:
                 continue
             if self.evaluator.spent:
                 optimal = False
@@ -98,7 +101,7 @@ class _Lattice:
     def _probe(self, node: Node) -> tuple[float, Node]:
         """Judge the node; when it is condemned, bisect a chain to the top so that as much as possible falls with it."""
         best = (self._judge(node), node)
-        if self.evaluator.judge(node)[0] <= self.evaluator.problem.limit:
+        if not self._condemns(node):
             return best  # good, or bad in a way that says nothing of the nodes below: no chain from here condemns any
         chain = self._chain(node)
         low, high = 0, len(chain)
@@ -106,27 +109,32 @@ class _Lattice:
             middle = (low + high) // 2
             loss = self._judge(chain[middle])
             best = min(best, (loss, chain[middle]))
-            low, high = (middle, high) if math.isinf(loss) else (low, middle)
+            # The highest that still condemns, not the lowest allowed: t-closeness has nodes of neither kind.
+            low, high = (middle, high) if self._condemns(chain[middle]) else (low, middle)
         return best
 
+    def _condemns(self, node: Node) -> bool:
+        return self.evaluator.judge(node).certain > self.evaluator.problem.limit
+
     def _judge(self, node: Node) -> float:
-        certain, loss = self.evaluator.judge(node)
+        certain, loss, more = self.evaluator.judge(node)
+        below = tuple(slice(0, level - least + 1) for level, least in zip(node, self.low, strict=True))
         if certain > self.evaluator.problem.limit:
-            below = tuple(slice(0, level - least + 1) for level, least in zip(node, self.low, strict=True))
-            self.condemned[below] = True
+            self.more[below] = math.inf
+        elif more > 0:
+            np.maximum(self.more[below], more, out=self.more[below])
         return loss
 
     def _chain(self, node: Node) -> list[Node]:
         """From the node to the top, each time up the cheapest axis that is still open."""
-        chain = [node]
-        while node != self.top:
-            ups = [
-                (*node[:axis], node[axis] + 1, *node[axis + 1 :])
-                for axis in range(len(node))
-                if node[axis] < self.top[axis]
-            ]
-            node = min(ups, key=lambda up: (round(self.evaluator.bound(up), ROUND), up))
-            chain.append(node)
+        chain, at = [node], list(node)
+        open_ = [axis for axis in range(len(at)) if at[axis] < self.top[axis]]
+        while open_:
+            axis = min(open_, key=lambda one: (self.steps[one][at[one]], -one))
+            at[axis] += 1
+            if at[axis] == self.top[axis]:
+                open_.remove(axis)
+            chain.append(tuple(at))
         return chain
 
 
@@ -138,7 +146,7 @@ class _Walk:
 
     def run(self) -> Chosen | None:
         """The best place reached; None when nothing is allowed."""
-        loss, node = self.evaluator.judge(self.top)[1], self.top
+        loss, node = self.evaluator.judge(self.top).loss, self.top
         while True:
             best = self._least(self._downs(node), (loss, node))
             if best[1] == node and not math.isinf(loss):
@@ -154,7 +162,7 @@ class _Walk:
                 break
             # A node whose loss without suppression is no better cannot be better with it.
             if round(self.evaluator.bound(node), ROUND) < best[0]:
-                best = min(best, (self.evaluator.judge(node)[1], node))
+                best = min(best, (self.evaluator.judge(node).loss, node))
         return best
 
     def _downs(self, node: Node) -> Iterator[Node]:

@@ -3,7 +3,9 @@
 Mondrian's way (LeFevre 2006) over the trees of the hierarchies. Everybody starts in one class. A class is cut on one
 column between the children of the lowest group that holds all its values: a run of children from the left goes one
 way, or one child alone does. Of all cuts that leave both sides within the models, the one that lowers the loss of that
-column most is made, a little preferred when it is even; then each side is cut in turn, the left one first. Values
+column most is made, a little preferred when it is even; then each side is cut in turn, the left one first. People of a
+population are combinations of weight 0 whose number stands in a column of the kind ``people``; they stay with the class
+they fall into, and a side with nobody of the table is cut off freely, since nothing of it leaves. Values
 stand as ranks in the order of their tree, so a group is a range of ranks. No randomness, no clock: equal input,
 equal classes.
 
@@ -18,12 +20,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from deid import native
 from deid.tables.columnar import Codes, Mask
 from deid.tables.measures import SLACK, Floats, Rule
 
-KINDS = ("distinct", "entropy", "recursive", "equal", "ordered", "hierarchical")
+Ranks = npt.NDArray[np.int32]
+
+KINDS = ("distinct", "entropy", "recursive", "equal", "ordered", "hierarchical", "people")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,17 +58,32 @@ class Protected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Splitting:
-    """Ranks of each combination (combinations x columns, quasi-identifiers first), weights, trees, parts and k.
+    """The combinations and what is wanted.
 
-    ``parts`` are the offsets of the classes to start from; combinations lie part by part.
+    ``rows`` has a line for each combination: the rank of its value in each column (quasi-identifiers first), its weight
+    and its own number. ``parts`` are the offsets of the classes to start from; combinations lie part by part.
     """
 
-    ranks: Codes
-    weights: Codes
+    rows: Ranks
     quasi: tuple[Tree, ...]
     sensitive: tuple[Protected, ...]
     parts: Codes
     k: int
+
+    @property
+    def peopled(self) -> bool:
+        """Whether people of a population are among the rows."""
+        return any(rule.kind == "people" for column in self.sensitive for rule in column.rules)
+
+    @property
+    def ranks(self) -> Ranks:
+        """The ranks alone."""
+        return self.rows[:, :-2]
+
+    @property
+    def weights(self) -> Ranks:
+        """The weights alone."""
+        return self.rows[:, -2]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -76,21 +96,18 @@ class _Cut:
     last: int
 
 
-def split(task: Splitting) -> tuple[Codes, int]:
-    """The class of each combination and the number of classes."""
+def split(task: Splitting) -> Codes:
+    """Where each class starts; ``task.rows`` lie class by class afterwards."""
     return _in_kernel(task) if native.has_tables else split_in_python(task)
 
 
-def _in_kernel(task: Splitting) -> tuple[Codes, int]:
-    count = len(task.weights)
-    rows = np.empty((count, task.ranks.shape[1] + 2), np.int32)
-    rows[:, :-2], rows[:, -2], rows[:, -1] = task.ranks, task.weights, np.arange(count)
-    classes = np.empty(count, np.int32)
+def _in_kernel(task: Splitting) -> Codes:
+    starts = np.empty(len(task.rows), np.int32)
     trees = [*task.quasi, *(column.tree for column in task.sensitive)]
     rules = [(at, rule) for at, column in enumerate(task.sensitive) for rule in column.rules]
     made = native._tables.split(
-        rows,
-        classes,
+        task.rows,
+        starts,
         np.array([(tree.levels.shape[1], len(tree.levels)) for tree in trees], np.int32),
         np.concatenate([tree.levels.reshape(-1) for tree in trees]).astype(np.int32),
         np.concatenate([tree.costs.reshape(-1) for tree in trees]),
@@ -101,24 +118,27 @@ def _in_kernel(task: Splitting) -> tuple[Codes, int]:
         len(task.quasi),
         task.k,
     )
-    return classes.astype(np.int64), made
+    return starts[:made].astype(np.int64)
 
 
-def split_in_python(task: Splitting) -> tuple[Codes, int]:
+def split_in_python(task: Splitting) -> Codes:
     """The kernel's twin."""
-    classes, made = np.zeros(len(task.weights), np.int64), 0
+    order: list[Codes] = []
+    starts, at = [], 0
     for low, high in zip(task.parts[:-1].tolist(), task.parts[1:].tolist(), strict=True):
         stack = [np.arange(low, high)]
         while stack:
             rows = stack.pop()
             cut = _best(task, rows)
             if cut is None:
-                classes[rows] = made
-                made += 1
+                order.append(rows)
+                starts.append(at)
+                at += len(rows)
                 continue
             left = _left(task, rows, cut)
             stack += [rows[~left], rows[left]]
-    return classes, made
+    task.rows[:] = task.rows[np.concatenate(order)]
+    return np.array(starts, np.int64)
 
 
 def _left(task: Splitting, rows: Codes, cut: _Cut) -> Mask:
@@ -129,6 +149,8 @@ def _left(task: Splitting, rows: Codes, cut: _Cut) -> Mask:
 
 def _best(task: Splitting, rows: Codes) -> _Cut | None:
     total = int(task.weights[rows].sum())
+    if not total:
+        return None
     cuts = [cut for axis in range(len(task.quasi)) for cut in _candidates(task, rows, axis, total)]
     return next((cut for cut in sorted(cuts) if _allowed(task, rows, cut)), None)
 
@@ -150,11 +172,16 @@ def _candidates(task: Splitting, rows: Codes, axis: int, total: int) -> Iterator
         left += size
         low, high, after = int(values[start]), int(values[stop - 1]), int(values[stop])
         parts = left * tree.cost(first, high) + (total - left) * tree.cost(after, last)
-        if min(left, total - left) >= task.k:
+        if _enough(task, left, total):
             yield _Cut(-_score(whole - parts, left, total), axis, first, high)
-        if start and min(size, total - size) >= task.k:
+        if start and _enough(task, size, total):
             parts = size * tree.cost(low, high) + (total - size) * tree.cost(first, last)
             yield _Cut(-_score(whole - parts, size, total), axis, low, high)
+
+
+def _enough(task: Splitting, size: int, total: int) -> bool:
+    least = min(size, total - size)
+    return least >= task.k or (least == 0 and task.peopled)
 
 
 def _score(gain: float, size: int, total: int) -> float:
@@ -166,11 +193,22 @@ def _allowed(task: Splitting, rows: Codes, cut: _Cut) -> bool:
     left = _left(task, rows, cut)
     for at, column in enumerate(task.sensitive, start=len(task.quasi)):
         for side in (rows[~left], rows[left]):
+            total = int(task.weights[side].sum())
+            if not total:  # where nobody of the table is, nothing leaves
+                continue
+            if any(rule.kind == "people" for rule in column.rules):
+                if not all(_hidden(rule, total, int(task.ranks[side, at].sum())) for rule in column.rules):
+                    return False
+                continue
             size = len(column.whole)
             counts = np.bincount(task.ranks[side, at], task.weights[side], size).astype(np.int64)
             if not all(_holds(rule, counts.tolist(), column) for rule in column.rules):
                 return False
     return True
+
+
+def _hidden(rule: Rule, total: int, people: int) -> bool:
+    return people >= rule.limit and total <= people and total / people <= rule.c + SLACK
 
 
 def _holds(rule: Rule, counts: list[int], column: Protected) -> bool:

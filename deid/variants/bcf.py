@@ -7,6 +7,7 @@ what the VCF would. BCF 2.2 is defined in the VCF specification section 6. Not h
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import BinaryIO
@@ -15,29 +16,61 @@ import pysam
 import pysam.bcftools
 
 from deid import bgzf
+from deid.bgzf import Text
 from deid.htslib import filtered
 from deid.variants.errors import VariantError
-from deid.variants.stream import Workers, Written, read_text, split_header, whole_lines, write_text
+from deid.variants.stream import MAX_HEADER, Workers, Written, read_text, split_header, whole_lines, write_text
 
 MAGIC = b"BCF\x02"
+LENGTHS = struct.Struct("<2I")
+MAX_RECORD = 1 << 25
+"""Longest BCF record read, in bytes: twice a VCF line's bound."""
 BATCH = 256
+AT_ONCE = 1 << 22
+"""Bytes of text given to htslib together."""
 
 
 def bcf_to_text(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """VCF text of decompressed BCF. Raises ``VariantError`` (``bad_bcf``) with the number of the record."""
-    return filtered(pieces, _decode)
+    return filtered(bounded(pieces), _decode)
 
 
-def text_to_bcf(pieces: Iterable[bytes]) -> Iterator[bytes]:
+def bounded(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes; raises ``VariantError`` where a length they state is absurd, before htslib makes room for it."""
+    head, skip, records = b"", 0, -1  # the header counts as the record before the first
+    for piece in pieces:
+        at = 0
+        while at < len(piece):
+            if skip:
+                step = min(skip, len(piece) - at)
+                skip, at = skip - step, at + step
+                continue
+            want = (9 if records < 0 else 8) - len(head)
+            head, at = head + piece[at : at + want], at + want
+            if len(head) == (9 if records < 0 else 8):
+                skip = int.from_bytes(head[5:], "little") if records < 0 else sum(LENGTHS.unpack(head))
+                if skip > (MAX_HEADER if records < 0 else MAX_RECORD):
+                    raise VariantError("bad_bcf", f"the BCF states an absurd length after record {max(records, 0)}")
+                head, records = b"", records + 1
+        yield piece
+
+
+def text_to_bcf(pieces: Iterable[Text]) -> Iterator[bytes]:
     """Uncompressed BCF of VCF text that this room wrote: the header first, then pieces of whole lines."""
     flow = iter(pieces)
-    header = next(flow)
+    header = bytes(next(flow))
     head = _encode(header)
     yield head
-    for piece in flow:
-        # Each piece is encoded under the same header, whose bytes come out the same and are cut off again.
+    held: list[Text] = [header]
+    size = 0
+    for piece in chain(flow, (None,)):
         if piece:
-            yield _encode(header + piece)[len(head) :]
+            held.append(piece)
+            size += len(piece)
+        if size >= AT_ONCE or (piece is None and size):
+            # Each group is encoded under the same header, whose bytes come out the same and are cut off again.
+            yield _encode(b"".join(held))[len(head) :]
+            held, size = [header], 0
 
 
 def _decode(source: BinaryIO, sink: BinaryIO) -> None:

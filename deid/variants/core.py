@@ -17,16 +17,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO, Literal
 
+from deid.bgzf import Text
 from deid.variants.engine import rewriter
 from deid.variants.errors import RECORD_ERRORS, VariantError
 from deid.variants.header import SourceHeader, check_names, parse_header, write_header
-from deid.variants.layout import REASONS, Counts, Layout, Rewritten, layout_of, no_counts
+from deid.variants.layout import REASONS, Counts, Layout, Rewritten, add_counts, layout_of, no_counts
 from deid.variants.plan import VariantPlan
 from deid.variants.recipient import CopyCounts, copy_view
 from deid.variants.regions import parse_regions
 from deid.variants.stream import Workers, Written, in_form, read_text, split_header, whole_lines, write_text
 
-__all__ = ["CopyCounts", "VariantCounts", "copy_view", "core_view"]
+__all__ = ["CopyCounts", "OpenedView", "VariantCounts", "copy_view", "core_view", "open_view"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +60,8 @@ class _Tally:
     def add(self, done: Rewritten) -> None:
         self.records_in += done.records_in
         self.records_out += done.records_out
-        for total, more in ((self.missing, done.missing), (self.singletons, done.singletons)):
-            for column, count in enumerate(more):
-                total[column] += count
+        add_counts(self.missing, done.missing)
+        add_counts(self.singletons, done.singletons)
         for reason, count in zip(REASONS, done.removed, strict=True):
             self.removed[reason] += count
 
@@ -85,25 +85,52 @@ def core_view(
     ``level`` is libdeflate's. ``compiled`` None uses the kernel where it is installed; the bytes are the same.
     Raises ``VariantError`` with a stable code and, where it has one, the line or the byte offset.
     """
-    check_names(participants.values(), what="internal codes")
     if not 1 <= level <= 12 or threads < 1:
         raise VariantError("bad_argument", "level must be 1 to 12 and threads at least 1")
     workers = Workers(threads)
     try:
-        pieces = read_text(source, workers)
-        header_text, rest = split_header(pieces)
-        header = parse_header(header_text)
-        layout = _layout(plan, header, participants, region)
-        width = len(layout.columns)
-        tally = _Tally(missing=no_counts(width), singletons=no_counts(width))
-        done = workers.over(rewriter(layout, compiled=compiled), whole_lines(rest, pieces))
+        view = open_view(plan, source, workers, participants=participants, compiled=compiled, region=region)
         written = Written(sink)
-        names = sorted(participants.values())
-        texts = _texts(write_header(plan, header, names), header, done, tally)
-        write_text(in_form(texts, form), written, workers, level)
+        write_text(in_form(view.texts, form), written, workers, level)
     finally:
         workers.close()
-    return _counts(layout, tally, written)
+    return view.counts(written)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedView:
+    """A core view about to be made: ``texts`` is its header, then whole lines; counts are whole once they are read."""
+
+    header: SourceHeader
+    layout: Layout
+    texts: Iterator[Text]
+    tally: _Tally
+
+    def counts(self, written: Written) -> VariantCounts:
+        """What was done, once ``texts`` has been read and ``written``."""
+        return _counts(self.layout, self.tally, written)
+
+
+def open_view(
+    plan: VariantPlan,
+    source: BinaryIO,
+    workers: Workers,
+    *,
+    participants: Mapping[str, str],
+    compiled: bool | None = None,
+    region: str | None = None,
+) -> OpenedView:
+    """Read the header of ``source`` and hold the rest ready; arguments and errors as for ``core_view``."""
+    check_names(participants.values(), what="internal codes")
+    pieces = read_text(source, workers)
+    header_text, rest = split_header(pieces)
+    header = parse_header(header_text)
+    layout = _layout(plan, header, participants, region)
+    width = len(layout.columns)
+    tally = _Tally(missing=no_counts(width), singletons=no_counts(width))
+    done = workers.over(rewriter(layout, compiled=compiled), whole_lines(rest, pieces))
+    head = write_header(plan, header, sorted(participants.values()))
+    return OpenedView(header=header, layout=layout, texts=_texts(head, header, done, tally), tally=tally)
 
 
 def _layout(plan: VariantPlan, header: SourceHeader, participants: Mapping[str, str], region: str | None) -> Layout:
@@ -128,7 +155,7 @@ def _columns(header: SourceHeader, participants: Mapping[str, str]) -> list[int]
     return [places[name] for name in by_code]
 
 
-def _texts(head: bytes, header: SourceHeader, done: Iterable[Rewritten], tally: _Tally) -> Iterator[bytes]:
+def _texts(head: bytes, header: SourceHeader, done: Iterable[Rewritten], tally: _Tally) -> Iterator[Text]:
     yield head
     for one in done:
         if one.fault:

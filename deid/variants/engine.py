@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from deid import native
-from deid.variants import records
+from deid.bgzf import Text
 from deid.variants.errors import FAULT, VariantError
 from deid.variants.layout import Layout, Rewritten, no_counts
 from deid.variants.plan import FORMAT_KEYS, INFO_KEYS
@@ -19,19 +19,19 @@ from deid.variants.regions import Regions
 
 RARITY = {"keep": 0, "drop": 1, "mask": 2}
 
-Rewrite = Callable[[bytes], Rewritten]
+Rewrite = Callable[[Text], Rewritten]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reordered:
     """The lines of a core view with their cells in another order; ``fault`` and ``line`` as in ``Rewritten``."""
 
-    text: bytes
+    text: Text
     fault: int
     line: int
 
 
-Reorder = Callable[[bytes], Reordered]
+Reorder = Callable[[Text], Reordered]
 
 
 def compiled_or_python(compiled: bool | None) -> bool:
@@ -44,11 +44,13 @@ def compiled_or_python(compiled: bool | None) -> bool:
 def rewriter(layout: Layout, *, compiled: bool | None = None) -> Rewrite:
     """What turns whole source lines into lines of the core view."""
     if not compiled_or_python(compiled):
-        return lambda chunk: records.rewrite(layout, chunk)
+        from deid.variants import records  # a tenth of a short task's time, and only where there is no kernel
+
+        return lambda chunk: records.rewrite(layout, bytes(chunk))
     prepared = native._variants.prepare(_packed(layout))
     width = len(layout.columns)
 
-    def rewrite(chunk: bytes) -> Rewritten:
+    def rewrite(chunk: Text) -> Rewritten:
         missing, singletons = no_counts(width), no_counts(width)
         text, read, written, removed, fault, line = native._variants.rewrite(prepared, chunk, missing, singletons)
         return Rewritten(
@@ -68,10 +70,10 @@ def rewriter(layout: Layout, *, compiled: bool | None = None) -> Rewrite:
 def reorderer(layout: Layout, *, compiled: bool | None = None) -> Reorder:
     """What puts the cells of a core view's lines into the order of ``layout.columns``."""
     if not compiled_or_python(compiled):
-        return lambda chunk: _reorder(layout, chunk)
+        return lambda chunk: _reorder(layout, bytes(chunk))
     prepared = native._variants.prepare(_packed(layout))
 
-    def reorder(chunk: bytes) -> Reordered:
+    def reorder(chunk: Text) -> Reordered:
         text, _, _, _, fault, line = native._variants.reorder(prepared, chunk)
         return Reordered(text=text, fault=fault, line=line)
 

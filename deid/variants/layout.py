@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from deid import native
 from deid.variants.header import SourceHeader, format_kept, info_kept
 from deid.variants.plan import VariantPlan
 from deid.variants.regions import Regions
@@ -58,6 +59,15 @@ class Rewritten:
 def no_counts(width: int) -> Counts:
     """Zeros."""
     return array("q", bytes(8 * width))
+
+
+def add_counts(total: Counts, more: Counts) -> None:
+    """Add ``more`` to ``total``, column by column."""
+    if native.has_variants:
+        native._variants.add(total, more)
+        return
+    for column, count in enumerate(more):
+        total[column] += count
 
 
 def layout_of(plan: VariantPlan, source: SourceHeader, columns: Sequence[int], region: Regions | None = None) -> Layout:

@@ -7,16 +7,19 @@ source file given by mistake does not pass. Not here: where names come from, sea
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import BinaryIO
+from functools import partial
+from itertools import chain
+from typing import BinaryIO, TypeAlias
 
+from deid.bgzf import Text
 from deid.variants.engine import Reordered, reorderer
 from deid.variants.errors import RECORD_ERRORS, VariantError
 from deid.variants.header import FORMAT_LINES, INFO_LINES, SourceHeader, check_names, parse_header
-from deid.variants.layout import layout_of
+from deid.variants.layout import Layout, layout_of
 from deid.variants.plan import VariantPlan
-from deid.variants.stream import Workers, Written, read_text, split_header, whole_lines, write_text
+from deid.variants.stream import Workers, Written, is_bcf, open_pieces, split_header, whole_lines, write_text
 
 OUR_LINE = re.compile(
     rb"##fileformat=VCFv4\.2"
@@ -24,6 +27,7 @@ OUR_LINE = re.compile(
     rb'|##FILTER=<ID=PASS,Description="All filters passed">'
     rb'|##FILTER=<ID=[^,\s]+,Description="As named by the source">'
 )
+NUMBERED = re.compile(rb",IDX=\d+>(?=\n)")
 OUR_FIELDS = frozenset(line.encode() for line in (*INFO_LINES.values(), *FORMAT_LINES.values()))
 
 
@@ -48,29 +52,64 @@ def copy_view(
 ) -> CopyCounts:
     """Write ``core`` with every internal code replaced by ``names[code]`` and the columns ordered by name.
 
-    ``names`` must cover exactly the participants of the core view. A sites-only view is copied as it is.
+    A VCF is copied as VCF, a BCF as BCF. ``names`` must cover exactly the participants of the core view. A sites-only
+    view is copied as it is.
     Raises ``VariantError``: ``names_differ``, ``bad_name``, ``not_a_core_view``, or a container's fault.
     """
     check_names(names.values(), what="recipient names")
     workers = Workers(threads)
+    written, counter = Written(sink), [0]
     try:
-        pieces = read_text(core, workers)
-        head, rest = split_header(pieces)
-        header = _ours(head)
-        chunks = whole_lines(rest, pieces)
-        if header.samples:
-            order = _columns(header, names)
-            layout = layout_of(VariantPlan(), header, order)
-            done = workers.over(reorderer(layout, compiled=compiled), chunks)
-            head = _renamed(head, sorted(names.values()))
+        first, pieces = open_pieces(core, workers)
+        pieces = chain((first,), pieces)
+        if is_bcf(first):
+            texts, people = _copied_bcf(names, pieces, counter)
         else:
-            done = (Reordered(text=chunk, fault=0, line=chunk.count(b"\n")) for chunk in chunks)
-        written, counter = Written(sink), [0]
-        write_text(_texts(head, header, done, counter), written, workers, level)
+            texts, people = _copied_text(names, pieces, counter, partial(_reordered, workers, compiled))
+        write_text(texts, written, workers, level)
     finally:
         workers.close()
-    participants = len(header.samples)
-    return CopyCounts(records=counter[0], participants=participants, digest=written.digest(), bytes=written.size)
+    return CopyCounts(records=counter[0], participants=people, digest=written.digest(), bytes=written.size)
+
+
+def _copied_bcf(names: Mapping[str, str], pieces: Iterator[bytes], counter: list[int]) -> tuple[Iterator[Text], int]:
+    from deid.variants.bcf_copy import bcf_header, reordered_bcf, split_bcf_header  # needs numpy, VCF does not
+
+    head, rest = split_bcf_header(pieces)
+    # htslib numbers the dictionary's entries in a BCF header; the numbers stay, and are no part of what is believed.
+    header = _ours(NUMBERED.sub(b">", head))
+    order = _columns(header, names) if header.samples else []
+    renamed = _renamed(head, sorted(names.values())) if header.samples else head
+
+    def texts() -> Iterator[Text]:
+        yield bcf_header(renamed)
+        for text, records in reordered_bcf(rest, pieces, order):
+            counter[0] += records
+            yield text
+
+    return texts(), len(header.samples)
+
+
+Reordering: TypeAlias = Callable[[Layout, Iterable[Text]], Iterator[Reordered]]
+
+
+def _copied_text(
+    names: Mapping[str, str], pieces: Iterator[bytes], counter: list[int], reordered: Reordering
+) -> tuple[Iterator[Text], int]:
+    head, rest = split_header(pieces)
+    header = _ours(head)
+    chunks = whole_lines(rest, pieces)
+    done: Iterable[Reordered]
+    if header.samples:
+        done = reordered(layout_of(VariantPlan(), header, _columns(header, names)), chunks)
+        head = _renamed(head, sorted(names.values()))
+    else:
+        done = (Reordered(text=chunk, fault=0, line=bytes(chunk).count(b"\n")) for chunk in chunks)
+    return _texts(head, header, done, counter), len(header.samples)
+
+
+def _reordered(workers: Workers, compiled: bool | None, layout: Layout, chunks: Iterable[Text]) -> Iterator[Reordered]:
+    return workers.over(reorderer(layout, compiled=compiled), chunks)
 
 
 def _ours(head: bytes) -> SourceHeader:
@@ -95,7 +134,7 @@ def _renamed(head: bytes, names: Iterable[str]) -> bytes:
     return b"\n".join(lines) + b"\n"
 
 
-def _texts(head: bytes, header: SourceHeader, done: Iterable[Reordered], counter: list[int]) -> Iterator[bytes]:
+def _texts(head: bytes, header: SourceHeader, done: Iterable[Reordered], counter: list[int]) -> Iterator[Text]:
     yield head
     for one in done:
         if one.fault:

@@ -7,13 +7,16 @@ Not here: what a line means.
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import chain
-from typing import BinaryIO, Literal, TypeVar
+from queue import SimpleQueue
+from typing import BinaryIO, Literal, TypeVar, cast
 
 from deid import bgzf
+from deid.bgzf import Text
 from deid.variants.errors import VariantError
 
 MAX_LINE = 1 << 24
@@ -24,30 +27,75 @@ Given = TypeVar("Given")
 Made = TypeVar("Made")
 
 
+class _Task:
+    """One call waiting for a thread: what came of it, and a lock that is free once it is there."""
+
+    __slots__ = ("failure", "made", "ready", "work")
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        self.work = work
+        self.made: object = None
+        self.failure: BaseException | None = None
+        self.ready = threading.Lock()
+        self.ready.acquire()
+
+    def run(self) -> None:
+        """Make the call; its exception is kept for the thread that asks."""
+        try:
+            self.made = self.work()
+        except BaseException as failure:  # noqa: BLE001 -- raised again by result(), in the thread that can act on it
+            self.failure = failure
+        self.ready.release()
+
+    def result(self) -> object:
+        """Wait for it."""
+        self.ready.acquire()
+        if self.failure is not None:
+            raise self.failure
+        return self.made
+
+
 class Workers:
-    """Runs one function over many inputs and gives the results in order, at most a few inputs ahead."""
+    """Runs one function over many inputs and gives the results in order, at most a few inputs ahead.
+
+    Threads and not ``concurrent.futures``, whose loading costs a short task more than its threads save.
+    """
 
     def __init__(self, threads: int) -> None:
-        self._ahead = 2 * threads
-        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        self._ahead = 4 * threads
+        self._queue: SimpleQueue[_Task | None] = SimpleQueue()
+        self._stopped = False
+        self._threads = [threading.Thread(target=self._serve) for _ in range(threads if threads > 1 else 0)]
+        for thread in self._threads:
+            thread.start()
+
+    def _serve(self) -> None:
+        while (task := self._queue.get()) is not None:
+            if not self._stopped:
+                task.run()
 
     def over(self, work: Callable[[Given], Made], inputs: Iterable[Given]) -> Iterator[Made]:
         """Like ``map``; an exception comes out at its own place in the order."""
-        if self._pool is None:
+        if not self._threads:
             yield from map(work, inputs)
             return
-        waiting: deque[Future[Made]] = deque()
+        waiting: deque[_Task] = deque()
         for given in inputs:
-            waiting.append(self._pool.submit(work, given))
+            task = _Task(partial(work, given))
+            waiting.append(task)
+            self._queue.put(task)
             if len(waiting) >= self._ahead:
-                yield waiting.popleft().result()
+                yield cast("Made", waiting.popleft().result())
         while waiting:
-            yield waiting.popleft().result()
+            yield cast("Made", waiting.popleft().result())
 
     def close(self) -> None:
         """Wait for what runs, forget what does not."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+        self._stopped = True
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            thread.join()
 
 
 def read_text(source: BinaryIO, workers: Workers) -> Iterator[bytes]:
@@ -55,19 +103,33 @@ def read_text(source: BinaryIO, workers: Workers) -> Iterator[bytes]:
 
     Raises ``VariantError``: ``not_vcf``, ``bad_bcf``, or what ``deid.bgzf`` finds, with the byte offset.
     """
-    incoming = bgzf.Incoming(source)
-    start = incoming.peek(18)
-    try:
-        pieces = _pieces(incoming, start, workers)
-        first = next(pieces, b"")
-        if first.startswith(b"BCF\x02"):
-            from deid.variants.bcf import bcf_to_text  # htslib costs a quarter of a second to load: only when asked for
+    first, pieces = open_pieces(source, workers)
+    if is_bcf(first):
+        from deid.variants.bcf import bcf_to_text  # htslib costs a quarter of a second to load: only when asked for
 
-            yield from bcf_to_text(chain((first,), pieces))
-            return
-        if not first.startswith(b"##fileformat=VCF"):
-            raise VariantError("not_vcf", "the file does not begin with ##fileformat=VCF")
-        yield first
+        pieces = bcf_to_text(chain((first,), pieces))
+        first = b""
+    elif not first.startswith(b"##fileformat=VCF"):
+        raise VariantError("not_vcf", "the file does not begin with ##fileformat=VCF")
+    yield first
+    yield from pieces
+
+
+def is_bcf(first: bytes) -> bool:
+    """Whether decompressed bytes begin as BCF 2 does."""
+    return first.startswith(b"BCF\x02")
+
+
+def open_pieces(source: BinaryIO, workers: Workers) -> tuple[bytes, Iterator[bytes]]:
+    """The first decompressed piece and the rest, whatever it is packed in. Raises ``VariantError``."""
+    incoming = bgzf.Incoming(source)
+    pieces = _named(_pieces(incoming, incoming.peek(18), workers))
+    return next(pieces, b""), pieces
+
+
+def _named(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The pieces, and the container's fault as this room's error."""
+    try:
         yield from pieces
     except bgzf.ContainerError as error:
         raise VariantError(error.code, str(error)) from error
@@ -83,7 +145,7 @@ def _pieces(incoming: bgzf.Incoming, start: bytes, workers: Workers) -> Iterator
 
 def split_header(pieces: Iterator[bytes]) -> tuple[bytes, bytes]:
     """The header with its #CHROM line, and the text behind it. Raises ``VariantError`` (``bad_header``)."""
-    text, mark = b"", -1
+    text, mark = bytearray(), -1
     for piece in pieces:
         # The last bytes are looked at again: the mark may lie across two pieces.
         begin = max(0, len(text) - 7)
@@ -94,16 +156,23 @@ def split_header(pieces: Iterator[bytes]) -> tuple[bytes, bytes]:
             raise VariantError("bad_header", f"the header does not end within {MAX_HEADER} bytes")
         end = text.find(b"\n", mark + 1) if mark >= 0 else -1
         if end >= 0:
-            return text[: end + 1], text[end + 1 :]
+            return bytes(text[: end + 1]), bytes(text[end + 1 :])
     raise VariantError("truncated", "the file ends before the end of its header")
 
 
-def whole_lines(rest: bytes, pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Chunks of whole lines. Raises ``VariantError``: ``line_too_long``, ``truncated`` (no last line feed)."""
+def whole_lines(rest: bytes, pieces: Iterable[bytes]) -> Iterator[Text]:
+    """Chunks of whole lines: a line that lies across two pieces, then the others as they lie, without copying them.
+
+    Raises ``VariantError``: ``line_too_long``, ``truncated`` (no last line feed).
+    """
     for piece in pieces:
         cut = piece.rfind(b"\n") + 1
         if cut:
-            yield b"".join((rest, piece[:cut]))
+            first = piece.index(b"\n") + 1 if rest else 0
+            if first:
+                yield b"".join((rest, piece[:first]))
+            if first < cut:
+                yield memoryview(piece)[first:cut]
             rest = piece[cut:]
         else:
             rest += piece
@@ -137,7 +206,7 @@ class Written:
         return f"sha256:{self._hash.hexdigest()}"
 
 
-def in_form(texts: Iterable[bytes], form: Literal["vcf", "bcf"]) -> Iterable[bytes]:
+def in_form(texts: Iterable[Text], form: Literal["vcf", "bcf"]) -> Iterable[Text]:
     """The text as it is, or as uncompressed BCF."""
     if form == "vcf":
         return texts
@@ -146,7 +215,7 @@ def in_form(texts: Iterable[bytes], form: Literal["vcf", "bcf"]) -> Iterable[byt
     return text_to_bcf(texts)
 
 
-def write_text(texts: Iterable[bytes], sink: Written, workers: Workers, level: int) -> None:
+def write_text(texts: Iterable[Text], sink: Written, workers: Workers, level: int) -> None:
     """Compress into BGZF at libdeflate ``level`` (1 to 12) and write, end-of-file block last."""
     for block in workers.over(lambda group: bgzf.deflate_blocks(group, level), bgzf.cut_blocks(texts)):
         sink.write(block)

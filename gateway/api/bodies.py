@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -118,12 +118,40 @@ class LabelBody(Body):
     reason: str = Field(max_length=400)
 
 
+class RegradingBody(Body):
+    """What changed: a trigger of GB/T 43697, why, and what the trigger asks for."""
+
+    what: str = Field(max_length=40)
+    note: str = Field(min_length=1, max_length=400)
+    with_views: list[str] = Field(default_factory=list, max_length=20)
+    people_now: int = Field(default=0, ge=0)
+    notified: str = ""
+
+
 class ReleaseBody(Body):
     """One view of one item; ``id`` makes the request safe to repeat."""
 
     item_id: str
     view_id: str
+    on_medium: bool = False
     id: str | None = Field(default=None, pattern="^[0-9a-f]{32}$")
+
+
+class ReturnBody(Body):
+    """The originals of one's own dataset, sealed to one's own key; ``id`` makes the request safe to repeat."""
+
+    dataset_id: str
+    key_id: str
+    id: str | None = Field(default=None, pattern="^[0-9a-f]{32}$")
+
+
+class DelegationBody(Body):
+    """A role lent for one item, from a day to a day, both included."""
+
+    to: str
+    role: str
+    first_day: date
+    last_day: date
 
 
 class ArrivedFile(Body):
@@ -171,9 +199,16 @@ class SignOffBody(Body):
 
 
 class NoteBody(Body):
-    """What the other side is told."""
+    """What the other side is told; ``under`` is the delegation that a substitute acts under."""
 
     note: str = Field(default="", max_length=2000)
+    under: str | None = None
+
+
+class ApprovalBody(Body):
+    """Nothing, or the delegation that a substitute acts under."""
+
+    under: str | None = None
 
 
 class ReassignBody(Body):

@@ -6,15 +6,31 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from gateway import applications, datasets, filings, item_life, labels, listings, revocation, risk_signing
+from gateway import (
+    applications,
+    datasets,
+    delegations,
+    filings,
+    grants,
+    item_life,
+    labels,
+    listings,
+    packages,
+    regrading,
+    revocation,
+    risk_signing,
+)
 from gateway.api.auth import CurrentActor, CurrentEnv
 from gateway.api.bodies import (
     ApplicationBody,
+    ApprovalBody,
+    DelegationBody,
     FilingBody,
     GrantBody,
     LabelBody,
     NoteBody,
     ReassignBody,
+    RegradingBody,
     RootBody,
     WithdrawalBody,
 )
@@ -62,6 +78,13 @@ def confirm(dataset_id: str, env: CurrentEnv, actor: CurrentActor) -> None:
 def label(view_id: str, body: LabelBody, env: CurrentEnv, actor: CurrentActor) -> dict[str, Any]:
     """Propose another label for a view; a fall needs a recipe and its measured report."""
     return dict(labels.propose_label(env, actor, view_id, **body.model_dump()))
+
+
+@router.post("/views/{view_id}/regrading", status_code=201)
+def regrade(view_id: str, body: RegradingBody, env: CurrentEnv, actor: CurrentActor) -> dict[str, Any]:
+    """Report what makes a label be looked at again; releases of the view hold until a second person confirmed it."""
+    reported = regrading.Reported(**{**body.model_dump(), "with_views": tuple(body.with_views)})
+    return regrading.report_change(env, actor, view_id, reported)
 
 
 @router.post("/views/{view_id}/label/confirmation", status_code=201)
@@ -114,31 +137,49 @@ def decision(item_id: str, env: CurrentEnv, actor: CurrentActor) -> dict[str, di
 
 
 @router.post("/items/{item_id}/approvals", status_code=201)
-def approve(item_id: str, env: CurrentEnv, actor: CurrentActor) -> dict[str, Any]:
+def approve(item_id: str, env: CurrentEnv, actor: CurrentActor, body: ApprovalBody | None = None) -> dict[str, Any]:
     """Approve to file."""
-    return dict(applications.approve(env, actor, item_id))
+    return dict(applications.approve(env, actor, item_id, under=None if body is None else body.under))
 
 
 @router.post("/items/{item_id}/acts/{name}")
 def act(item_id: str, name: str, body: NoteBody, env: CurrentEnv, actor: CurrentActor) -> dict[str, Any]:
-    """Submit, withdraw, begin-review, ask, hold, refuse, suspend, resume or close an item."""
-    return item_life.act(env, actor, item_id, name, note=body.note)
+    """Submit, withdraw, begin-review, ask, hold, refuse, suspend, resume, close, or read-data-use of an item."""
+    return item_life.act(env, actor, item_id, name, note=body.note, under=body.under)
+
+
+@router.post("/items/{item_id}/delegations", status_code=201)
+def delegate(item_id: str, body: DelegationBody, env: CurrentEnv, actor: CurrentActor) -> dict[str, Any]:
+    """Lend one's role for this item to a substitute, for some days."""
+    return delegations.delegate(env, actor, item_id, **body.model_dump())
+
+
+@router.get("/delegations")
+def my_delegations(env: CurrentEnv, actor: CurrentActor) -> list[dict[str, Any]]:
+    """Delegations I gave, and those given to me."""
+    return delegations.listed(env, actor)
+
+
+@router.delete("/delegations/{delegation_id}")
+def end_delegation(delegation_id: str, env: CurrentEnv, actor: CurrentActor) -> dict[str, Any]:
+    """Take a delegation back."""
+    return delegations.revoke(env, actor, delegation_id)
 
 
 @router.post("/items/{item_id}/package", status_code=201)
 def freeze(item_id: str, env: CurrentEnv, actor: CurrentActor) -> dict[str, Any]:
     """Prepare, measure and freeze the package to be filed."""
-    return dict(applications.freeze_package(env, actor, item_id))
+    return dict(packages.freeze_package(env, actor, item_id))
 
 
 @router.post("/items/{item_id}/grant", status_code=201)
 def grant(item_id: str, body: GrantBody, env: CurrentEnv, actor: CurrentActor) -> dict[str, Any]:
     """Issue the grant."""
-    return dict(applications.grant(env, actor, item_id, applications.GrantTerms(**body.model_dump())))
+    return dict(grants.grant(env, actor, item_id, grants.GrantTerms(**body.model_dump())))
 
 
 @router.get("/grants")
-def grants(env: CurrentEnv, actor: CurrentActor) -> list[dict[str, Any]]:
+def my_grants(env: CurrentEnv, actor: CurrentActor) -> list[dict[str, Any]]:
     """Grants to me, or of data of my institution."""
     return listings.grants(env, actor)
 

@@ -10,16 +10,20 @@ from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import StreamingResponse
 
 from gateway.api.auth import CurrentActor, CurrentEnv
-from gateway.api.bodies import ReleaseBody
+from gateway.api.bodies import ReleaseBody, ReturnBody
 from gateway.api.problems import problem
 from gateway.delivery.ranges import Unsatisfiable, parse_range
 from gateway.env import Actor, Env
 from gateway.errors import NotFound, Unavailable
-from gateway.handover import CHARGE, CHUNK, OpenedFile, charge, list_files, may_go_on, open_file, settle
+from gateway.handover import CHARGE, CHUNK, OpenedFile, charge, list_files, may_carry, may_go_on, open_file, settle
 from gateway.release import request_release
+from gateway.returns import request_return
 
 router = APIRouter(tags=["releases"])
-SHOWN = ("id", "state", "outcome", "decision", "view_id", "item_id", "successor_id", "trouble", "requested_at")
+SHOWN = (
+    *("id", "action", "state", "outcome", "decision", "dataset_id", "view_id", "item_id", "successor_id", "trouble"),
+    "requested_at",
+)
 
 
 @router.post("/releases", status_code=202)
@@ -27,7 +31,20 @@ def request(
     body: ReleaseBody, env: CurrentEnv, actor: CurrentActor, http: Request, response: Response
 ) -> dict[str, Any]:
     """Ask for a release; it goes on by itself."""
-    row = request_release(env, actor, item_id=body.item_id, view_id=body.view_id, release_id=body.id)
+    row = request_release(
+        env, actor, item_id=body.item_id, view_id=body.view_id, release_id=body.id, on_medium=body.on_medium
+    )
+    http.app.state.worker.wake()
+    response.headers["Location"] = f"/releases/{row['id']}"
+    return _public(row)
+
+
+@router.post("/returns", status_code=202)
+def request_own(
+    body: ReturnBody, env: CurrentEnv, actor: CurrentActor, http: Request, response: Response
+) -> dict[str, Any]:
+    """Ask for the originals of one's own institution's dataset; a release like any other from there on."""
+    row = request_return(env, actor, dataset_id=body.dataset_id, key_id=body.key_id, release_id=body.id)
     http.app.state.worker.wake()
     response.headers["Location"] = f"/releases/{row['id']}"
     return _public(row)
@@ -139,7 +156,7 @@ class _Session:
 
 def _own(env: Env, actor: Actor, release_id: str) -> dict[str, Any]:
     row = env.uow.read(lambda tx: tx.get("release", release_id))
-    if row is None or row["requester_id"] != actor.person_id:
+    if row is None or not (row["requester_id"] == actor.person_id or may_carry(actor, row)):
         raise NotFound("release")
     return dict(row)
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from gateway.cli.session import gateway
-from gateway.cli.show import AsJson, ask_password, decision_lines, read_yaml, show, table
+from gateway.cli.show import AsJson, decision_lines, read_yaml, show, table
 
 
 def _group(help_: str) -> typer.Typer:
@@ -25,8 +25,6 @@ consent = _group("What participants permit.")
 application = _group("What researchers ask for, and the answers of stewards.")
 grant = _group("Who may fetch what, until when.")
 filing = _group("Filings with the authorities.")
-institution = _group("Institutions, proposed by one operator and confirmed by another.")
-person = _group("People and their roles, proposed by one operator and confirmed by another.")
 
 
 @dataset.command("scan")
@@ -93,6 +91,22 @@ def label(
     show(found, [line], as_json=as_json)
 
 
+@dataset.command("regrade")
+def regrade(
+    view_id: str,
+    what: Annotated[str, typer.Option(help="growth, fusion, linkage, incident, authority-notice, ... (GB/T 43697).")],
+    note: Annotated[str, typer.Option(help="Why; the one who confirms it reads this.")],
+    with_view: Annotated[list[str] | None, typer.Option(help="fusion: another view of the same audience.")] = None,
+    people_now: Annotated[int, typer.Option(help="growth: how many people it holds now.")] = 0,
+    notified: Annotated[str, typer.Option(help="authority-notice: important or core.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Report what makes a label be looked at again; releases hold until a second person has confirmed it."""
+    body = {"what": what, "note": note, "with_views": with_view or [], "people_now": people_now, "notified": notified}
+    found = gateway().post(f"/views/{view_id}/regrading", body)
+    show(found, [f"{found['name']}: {found['label']['grade']} is proposed; releases hold"], as_json=as_json)
+
+
 @consent.command("withdraw")
 def withdraw(dataset_id: str, participant: str, as_json: AsJson = False) -> None:
     """Take a participant out, by the hospital's own number; every copy that holds them dies."""
@@ -103,6 +117,9 @@ def withdraw(dataset_id: str, participant: str, as_json: AsJson = False) -> None
     lines += [f"  stopped {each['release']}, its successor is {each['successor']}" for each in gone["stopped"]]
     lines += [f"  held in {each}" for each in gone["contained_in"]]
     show(gone, lines, as_json=as_json)
+
+
+Under = Annotated[str | None, typer.Option(help="The delegation you act under, as a substitute.")]
 
 
 @application.command("list")
@@ -122,9 +139,9 @@ def application_show(application_id: str, as_json: AsJson = False) -> None:
 
 
 @application.command("approve")
-def approve(item_id: str, as_json: AsJson = False) -> None:
+def approve(item_id: str, under: Under = None, as_json: AsJson = False) -> None:
     """Approve an item to file; two people of different units, never the applicant."""
-    item = gateway().post(f"/items/{item_id}/approvals")
+    item = gateway().post(f"/items/{item_id}/approvals", {"under": under})
     show(item, [f"the item is {item['state']}"], as_json=as_json)
 
 
@@ -134,6 +151,7 @@ ACTS = {
     "refuse": "Refuse an item and say why; it is closed.",
     "suspend": "Stop everything under an item at once; one person is enough.",
     "resume": "Let a suspended item go on; two people of different units, and what the law asks for stands.",
+    "read-data-use": "Answer for what a rule cannot read of the data use permission; the note is the reason.",
     "submit": "Hand an item in again that was asked about.",
     "withdraw": "Take back one's own item before it is granted.",
     "close": "Close an item that is revoked or expired.",
@@ -141,14 +159,48 @@ ACTS = {
 
 
 def _add_act(name: str, says: str) -> None:
-    def run(item_id: str, note: Annotated[str, typer.Option(help="What the other side is told.")] = "") -> None:
-        print(f"the item is {gateway().post(f'/items/{item_id}/acts/{name}', {'note': note})['state']}")
+    def run(
+        item_id: str,
+        note: Annotated[str, typer.Option(help="What the other side is told, or the reason.")] = "",
+        under: Under = None,
+    ) -> None:
+        done = gateway().post(f"/items/{item_id}/acts/{name}", {"note": note, "under": under})
+        print(f"the item is {done['state']}")
 
     application.command(name, help=says)(run)
 
 
 for _name, _says in ACTS.items():
     _add_act(_name, _says)
+
+
+@application.command("delegate")
+def delegate(
+    item_id: str,
+    to: Annotated[str, typer.Option(help="Login of the substitute: another person of your house.")],
+    first_day: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")],
+    last_day: Annotated[datetime, typer.Option("--to-day", formats=["%Y-%m-%d"], help="Last day, included.")],
+    role: Annotated[str, typer.Option(help="The role that is lent.")] = "steward",
+    as_json: AsJson = False,
+) -> None:
+    """Lend your role for one item to a substitute, from a day to a day."""
+    days = {"first_day": first_day.date().isoformat(), "last_day": last_day.date().isoformat()}
+    found = gateway().post(f"/items/{item_id}/delegations", {"to": to, "role": role, **days})
+    show(found, [f"delegation {found['id']}: {found['role']} until {found['last_day']}"], as_json=as_json)
+
+
+@application.command("delegations")
+def delegations(as_json: AsJson = False) -> None:
+    """Delegations you gave, and those given to you."""
+    rows = gateway().get("/delegations")
+    show(rows, table(rows, ("id", "item_id", "role", "first_day", "last_day", "state")), as_json=as_json)
+
+
+@application.command("end-delegation")
+def end_delegation(delegation_id: str) -> None:
+    """Take a delegation back, at once."""
+    gateway().delete(f"/delegations/{delegation_id}")
+    print("ended")
 
 
 @application.command("package")
@@ -224,85 +276,6 @@ def filing_withdraw(filing_id: str) -> None:
     print("withdrawn")
 
 
-@institution.command("add")
-def institution_add(file: Path, as_json: AsJson = False) -> None:
-    """Propose an institution: {name, place, city, kind, control}."""
-    _proposed("institution", gateway().post("/institutions", read_yaml(file)), as_json=as_json)
-
-
-@institution.command("list")
-def institutions(as_json: AsJson = False) -> None:
-    """The institutions known here."""
-    rows = gateway().get("/institutions")
-    show(rows, table(rows, ("id", "name", "place", "city", "kind", "state")), as_json=as_json)
-
-
-@institution.command("confirm")
-def institution_confirm(row_id: str) -> None:
-    """Confirm an institution that another operator proposed."""
-    _confirm("institution", row_id)
-
-
-@institution.command("changed")
-def institution_changed(institution_id: str) -> None:
-    """Report that an institution changed hands: every release to it holds at once."""
-    gateway().post(f"/institutions/{institution_id}/control-change")
-    print("held until its control is stated anew and confirmed")
-
-
-@institution.command("control")
-def institution_control(institution_id: str, file: Path) -> None:
-    """State from a file who controls an institution now: {owners: [{share, place}], restricted}."""
-    gateway().ask("PUT", f"/institutions/{institution_id}/control", read_yaml(file))
-    print(f"a second operator confirms: tongguan institution confirm {institution_id}")
-
-
-@person.command("add")
-def person_add(
-    login: str,
-    institution_id: Annotated[str, typer.Option("--institution", help="Id of the institution.")],
-    unit: Annotated[str, typer.Option(help="The unit they work in.")],
-    name: Annotated[str, typer.Option(help="Their name; it stays in this home.")],
-    foreign: Annotated[str, typer.Option(help="Foreign individual: yes, no or unknown.")] = "unknown",
-    identity_document: Annotated[str | None, typer.Option(help="Hashed under a key; never stored.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Propose a person with a local account; their first password is asked for."""
-    password = ask_password(login, twice=True)
-    body = {"login": login, "name": name, "institution_id": institution_id, "unit": unit, "password": password}
-    more = {"foreign_individual": foreign, "identity_document": identity_document}
-    _proposed("person", gateway().post("/people", {**body, **more}), as_json=as_json)
-
-
-@person.command("role")
-def role_add(person_id: str, role: str, unit: Annotated[str, typer.Option()], as_json: AsJson = False) -> None:
-    """Propose a role for a person: researcher, steward, report-filer, custodian, auditor or operator."""
-    _proposed("role", gateway().post("/roles", {"person_id": person_id, "role": role, "unit": unit}), as_json=as_json)
-
-
-@person.command("list")
-def people(as_json: AsJson = False) -> None:
-    """People and their roles."""
-    rows = gateway().get("/people")
-    flat = [{**row, "roles": [role["role"] for role in row["roles"]]} for row in rows]
-    show(rows, table(flat, ("id", "login", "unit", "roles", "state")), as_json=as_json)
-
-
-@person.command("confirm")
-def person_confirm(
-    row_id: str, role: Annotated[bool, typer.Option("--role", help="The id is a role's.")] = False
-) -> None:
-    """Confirm a person, or a role, that another operator proposed."""
-    _confirm("role" if role else "person", row_id)
-
-
-@person.command("end-role")
-def end_role(role_id: str) -> None:
-    """Take a role away; one operator is enough to restrict."""
-    gateway().delete(f"/roles/{role_id}")
-    print("ended")
-
-
 def application_lines(found: dict[str, Any]) -> list[str]:
     """An application as a person reads it."""
     shown = found["application"]
@@ -318,12 +291,3 @@ def application_lines(found: dict[str, Any]) -> list[str]:
 def _views(found: dict[str, Any]) -> list[str]:
     rows = [{**view, "grade": view["label"]["grade"], "level": view["label"]["level"]} for view in found["views"]]
     return table(rows, ("id", "name", "kind", "tier", "grade", "level", "state"))
-
-
-def _proposed(kind: str, found: dict[str, Any], *, as_json: bool) -> None:
-    show(found, [f"{kind} {found['id']} is proposed; another operator confirms it"], as_json=as_json)
-
-
-def _confirm(kind: str, row_id: str) -> None:
-    gateway().post(f"/confirmations/{kind}/{row_id}")
-    print("confirmed")

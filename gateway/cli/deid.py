@@ -17,16 +17,15 @@ from typing import Annotated, Any, BinaryIO, cast
 
 import typer
 
-from deid.errors import RecipeError
+from deid.errors import DeidError, RecipeError
 from deid.recipe import Recipe, load_recipe
-from gateway.bootstrap import TASKS, SystemRandomness
 from gateway.cli.sealing import _Finished
 from gateway.cli.show import read_yaml
 from gateway.errors import BadInput
+from gateway.machine import TASKS, SystemRandomness
 from gateway.sandbox.port import Limits
 from gateway.sandbox.runner import ProcessSandbox
 
-deid = typer.Typer(no_args_is_help=True, help="De-identify one file by one recipe. Makes no release.")
 RecipeFile = Annotated[Path, typer.Option("--recipe", help="The recipe; files it names stand beside it.")]
 ReportFile = Annotated[Path, typer.Option("--report", help="Where the report (JSON) goes.")]
 People = Annotated[Path, typer.Option("--participants", help="YAML or JSON: source name to internal code.")]
@@ -35,22 +34,26 @@ Region = Annotated[str | None, typer.Option(help="CONTIG, CONTIG:BASE or CONTIG:
 MEMORY = 2 << 30
 
 
-@deid.command("vcf")
 def vcf(
     source: Path, out: Path, recipe: RecipeFile, report: ReportFile, participants: People,
     threads: Threads = 1, region: Region = None,
 ) -> None:  # fmt: skip
     """A cohort VCF or BCF; OUT ending in .bcf is BCF. An index is written beside it."""
-    options = {"threads": threads, "region": region}
+    options = {"threads": threads, "region": region, "measure_masks": source.is_file()}
     spec = {"participants": read_yaml(participants), "options": options}
     from deid.indexes import index_variants
     from deid.variants.bcf import convert_vcf
 
     _run("vcf", source, out, recipe, report, spec=spec, convert=convert_vcf if out.suffix == ".bcf" else None)
-    print(index_variants(out))
+    try:
+        print(index_variants(out))
+    except DeidError as error:
+        # Half a result is none: what cannot be indexed does not stay.
+        out.unlink()
+        report.unlink()
+        raise BadInput(f"{source}: {error}") from None
 
 
-@deid.command("reads")
 def reads(
     source: Path, out: Path, recipe: RecipeFile, report: ReportFile, participants: People,
     threads: Threads = 1, region: Region = None,
@@ -74,7 +77,6 @@ def reads(
     print(index_reads(out))
 
 
-@deid.command("fastq")
 def fastq(
     source: Path, out: Path, recipe: RecipeFile, report: ReportFile, threads: Threads = 1,
     pair: Annotated[
@@ -92,13 +94,11 @@ def fastq(
     run_pair((source, pair[0]), (out, pair[1]), recipe, report, spec=spec)
 
 
-@deid.command("matrix")
 def matrix(source: Path, out: Path, recipe: RecipeFile, report: ReportFile, participants: People) -> None:
     """An expression or methylation matrix, features in rows."""
     _run("matrix", source, out, recipe, report, spec={"participants": read_yaml(participants)})
 
 
-@deid.command("frequencies")
 def frequencies(
     source: Path, out: Path, recipe: RecipeFile, report: ReportFile, participants: People,
     earlier: Annotated[Path | None, typer.Option(help="Participants of the last snapshot, in the same form.")] = None,

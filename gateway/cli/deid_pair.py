@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 from typing import Any, cast
 
-from gateway.bootstrap import TASKS
 from gateway.cli.deid import MEMORY, _recipe
 from gateway.cli.sealing import _Finished
 from gateway.errors import BadInput
+from gateway.machine import TASKS
 from gateway.sandbox.port import Limits
 from gateway.sandbox.runner import ProcessSandbox
 

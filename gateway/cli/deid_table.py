@@ -12,8 +12,8 @@ import typer
 
 from deid.errors import DeidError
 from deid.recipe import Recipe, load_recipe
-from gateway.bootstrap import SystemRandomness
 from gateway.errors import BadInput
+from gateway.machine import SystemRandomness
 
 
 def table(

@@ -14,10 +14,10 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.bootstrap import SystemClock
 from gateway.cli.session import gateway
 from gateway.cli.show import AsJson, show
 from gateway.errors import BadInput
+from gateway.machine import SystemClock
 
 policy = typer.Typer(no_args_is_help=True, help="Ask the law, and say which version of it judges.")
 

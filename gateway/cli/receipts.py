@@ -26,11 +26,15 @@ Key = Annotated[str | None, typer.Option(help="The log's vkey, or a file that ho
 Witnesses = Annotated[Path | None, typer.Option("--policy", help="A tlog-policy file: whose cosignatures you want.")]
 
 
-def add_to(release: typer.Typer, ledger: typer.Typer) -> None:
-    """Put these verbs into the groups of their names."""
+def add_to_release(release: typer.Typer) -> None:
+    """The receipts of a release and what its recipient signs."""
     release.command("receipt")(keep_receipt)
     release.command("arrived")(sign_arrival)
     release.command("participant-proof")(prove_participant)
+
+
+def add_to_ledger(ledger: typer.Typer) -> None:
+    """What is checked and kept without trust in the server."""
     ledger.command("check-receipt")(check)
     ledger.command("check-participant")(check_participant)
     ledger.command("keep")(keep)

@@ -22,6 +22,7 @@ from gateway.errors import BadInput, NotFound
 
 key = typer.Typer(no_args_is_help=True, help="Register your keys with proof that you hold them.")
 release = typer.Typer(no_args_is_help=True, help="Ask for data under a grant.")
+Wait = Annotated[bool, typer.Option(help="Stay until it is available or refused.")]
 ENDED = {"available", "refused", "failed", "closed"}
 
 
@@ -94,12 +95,38 @@ def keys(as_json: AsJson = False) -> None:
 def request(
     item_id: str,
     view: Annotated[str, typer.Argument(help="Id of a view of the item.")],
-    wait: Annotated[bool, typer.Option(help="Stay until it is available or refused.")] = True,
+    wait: Wait = True,
+    on_medium: Annotated[bool, typer.Option("--on-medium", help="It leaves on a physical medium.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Ask for one view of one item. Exit 0 available, 1 refused, with every reason."""
     server = gateway()
-    row = server.post("/releases", {"item_id": item_id, "view_id": view})
+    row = server.post("/releases", {"item_id": item_id, "view_id": view, "on_medium": on_medium})
+    _stay(server, row, wait=wait, as_json=as_json)
+
+
+@release.command("return")
+def return_own(
+    dataset_id: str,
+    key_id: Annotated[str | None, typer.Option("--key", help="Your encryption key, of several.")] = None,
+    wait: Wait = True,
+    as_json: AsJson = False,
+) -> None:
+    """An owner's custodian asks for the originals of its own dataset. Exit 0 available, 1 refused."""
+    server = gateway()
+    key_id = key_id or _only_key(server)
+    row = server.post("/returns", {"dataset_id": dataset_id, "key_id": key_id})
+    _stay(server, row, wait=wait, as_json=as_json)
+
+
+def _only_key(server: Gateway) -> str:
+    mine = [row["id"] for row in server.get("/keys") if (row["kind"], row["state"]) == ("encryption", "active")]
+    if len(mine) != 1:
+        raise BadInput(f"you have {len(mine)} encryption keys; name one with --key (tongguan key list, key register)")
+    return str(mine[0])
+
+
+def _stay(server: Gateway, row: dict[str, Any], *, wait: bool, as_json: bool) -> None:
     while wait and row["state"] not in ENDED:
         time.sleep(0.2)
         row = server.get(f"/releases/{row['id']}")
@@ -140,7 +167,10 @@ def fetch(
     resume: Annotated[bool, typer.Option(help="Go on where a fetch broke off.")] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Fetch the sealed files of a release; a broken fetch goes on by itself when it is started again."""
+    """Fetch the sealed files of a release; a broken fetch goes on by itself when it is started again.
+
+    What leaves on a medium is fetched by the custodian, with --out on the medium.
+    """
     server = gateway()
     out.mkdir(parents=True, exist_ok=True)
     entries = server.get(f"/releases/{release_id}/files")

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from gateway.bootstrap import SystemRandomness
 from gateway.crypt4gh import (
     Crypt4GHError,
     accept_reader,
@@ -21,6 +20,7 @@ from gateway.crypt4gh import (
     write_public_key,
 )
 from gateway.errors import BadInput, Conflict
+from gateway.machine import SystemRandomness
 
 crypt4gh = typer.Typer(no_args_is_help=True, help="Keys, sealed files: GA4GH Crypt4GH version 1.")
 Passphrase = Annotated[str | None, typer.Option(help="Of the private key.", hide_input=True)]

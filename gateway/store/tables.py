@@ -10,6 +10,7 @@ Nothing is derived from a source id; nothing personal stands in clear outside ``
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text
@@ -25,6 +26,12 @@ metadata = MetaData(
 
 FACT_COLUMNS = frozenset({"version", "salt", "entry_id", "leaf_hash"})
 """Columns of a fact row that speak about its leaf, not about the fact, and so stay out of the commitment."""
+
+
+def _later(column: Column[Any], migration: str) -> Column[Any]:
+    """A column that a fact table got by a later migration: rows written before it have leaves that do not name it."""
+    column.info["migration"] = migration
+    return column
 
 
 def _id(name: str = "id", *, primary: bool = False) -> Column[str]:
@@ -214,7 +221,7 @@ item = _fact(
     _ref("dataset_id"),
     _json("views"),
     _ref("package_id"),
-    _text("note"),
+    _later(_text("note"), "0004"),
     _text("state"),
 )
 approval = _fact(
@@ -225,6 +232,18 @@ approval = _fact(
     _text("act"),
     _text("digest"),
     _text("given_at"),
+    _text("state"),
+    _later(_ref("giver_id"), "0005"),
+    _later(_text("reason"), "0005"),
+)
+delegation = _fact(
+    "delegation",
+    _ref("item_id"),
+    _ref("giver_id"),
+    _ref("to_id"),
+    _text("role"),
+    _text("first_day"),
+    _text("last_day"),
     _text("state"),
 )
 package = _fact("package", _ref("item_id"), _json("parts"), _text("digest"), _count("people"), _text("frozen_at"))
@@ -253,7 +272,7 @@ access_grant = _fact(
     _text("valid_from"),
     _text("valid_to"),
     _ref("granted_by"),
-    _text("granted_as"),
+    _later(_text("granted_as"), "0004"),
     _text("state"),
 )
 
@@ -267,6 +286,8 @@ release = _plain(
     _ref("view_id"),
     _ref("requester_id"),
     _ref("grant_id"),
+    _text("action"),
+    _ref("key_id"),
     _text("place_of_access"),
     Column("state", String(32), nullable=False, index=True),
     _text("outcome"),
@@ -375,3 +396,15 @@ FACT_TABLES = tuple(sorted(name for name, table in metadata.tables.items() if ta
 def fact_columns(table: str) -> tuple[str, ...]:
     """The columns of a fact table that its commitment covers, in order."""
     return tuple(column.name for column in metadata.tables[table].columns if column.name not in FACT_COLUMNS)
+
+
+def fact_shapes(table: str, row: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:
+    """The columns that the leaf of this row may cover: all of them, or, where every column of a later migration is
+    empty, those of before it. A value in a column that the leaf does not name fits no shape."""
+    columns = [metadata.tables[table].columns[name] for name in fact_columns(table)]
+    shapes = [tuple(column.name for column in columns)]
+    for migration in sorted({column.info["migration"] for column in columns if "migration" in column.info}):
+        later = {column.name for column in columns if column.info.get("migration", "") >= migration}
+        if all(row[name] is None for name in later):
+            shapes.append(tuple(name for name in shapes[0] if name not in later))
+    return tuple(shapes)

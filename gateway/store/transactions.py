@@ -18,7 +18,7 @@ from sqlalchemy.sql import ColumnElement
 
 from gateway.errors import Conflict, Unavailable
 from gateway.ports import Row, Tx
-from gateway.store.tables import FACT_TABLES, fact_columns, metadata
+from gateway.store.tables import FACT_TABLES, fact_columns, fact_shapes, metadata
 
 T = TypeVar("T")
 
@@ -75,7 +75,9 @@ class SqlTx:
         columns = metadata.tables[table]
         order = columns.c.id if "id" in columns.c else next(iter(columns.primary_key.columns))
         statement = select(columns).where(*_conditions(columns, equals)).order_by(order)
-        return [dict(row) for row in self.connection.execute(statement).mappings()]
+        found = self.connection.execute(statement)
+        names = tuple(found.keys())
+        return [dict(zip(names, row, strict=True)) for row in found]
 
     def insert(self, table: str, *rows: Row) -> None:
         if rows:
@@ -98,6 +100,9 @@ class SqlTx:
 
     def fact_columns(self, table: str) -> tuple[str, ...]:
         return fact_columns(table)
+
+    def fact_shapes(self, table: str, row: Row) -> tuple[tuple[str, ...], ...]:
+        return fact_shapes(table, row)
 
     def epochs(self, names: Iterable[str]) -> dict[str, int]:
         wanted = sorted(set(names))

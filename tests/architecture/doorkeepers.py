@@ -48,13 +48,14 @@ DOORS = (
             "time.time",
             "time.time_ns",
         ),
-        files=("gateway/bootstrap.py", "gateway/demo/"),
+        files=("gateway/bootstrap.py", "gateway/machine.py", "gateway/demo/"),
     ),
     Door(
         name="chance",
         kept=("secrets.", "os.urandom", "os.getrandom", "random.", "uuid.uuid1", "uuid.uuid4", "numpy.random."),
         files=(
             "gateway/bootstrap.py",
+            "gateway/machine.py",
             "gateway/demo/",  # seeded generators of the made-up cohort
             "gateway/keys/folder.py",  # the name of a temporary file
             "gateway/staging/files.py",  # the same

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 from collections import Counter
 from pathlib import Path
 
@@ -68,6 +69,9 @@ def test_kin_nobody_declared_are_found_and_declared_kin_are_not_counted() -> Non
     assert found["kinship_pairs"] == found["kinship_undeclared"] == 5  # four parent and child, one pair of siblings
     declared = [frozenset(pair) for pair in (("f1", "c1"), ("f2", "c1"), ("f1", "c2"), ("f2", "c2"))]
     assert assess_variants(io.BytesIO(data), declared=declared)["kinship_undeclared"] == 1
+    assert found["pedigree_flag_proposed"] == 1
+    every = [frozenset(pair) for pair in itertools.combinations(["f1", "f2", "f3", "f4", "c1", "c2"], 2)]
+    assert assess_variants(io.BytesIO(data), declared=every)["pedigree_flag_proposed"] == 0
 
 
 def test_kinship_of_twins_parents_and_strangers_is_near_its_expectation() -> None:

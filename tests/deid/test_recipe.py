@@ -224,3 +224,24 @@ def test_any_value_at_any_key_is_read_or_refused_never_anything_else(value: obje
         load(changed(**{key: value}))
     except RecipeError:
         return
+
+
+@pytest.mark.parametrize(
+    ("transform", "more", "draws", "shifts"),
+    [
+        ("keep", "", False, False),
+        ("keep", "sample: 0.5\n", True, False),
+        ("{noise: {scale: 1, round: 1}}", "", True, False),
+        ("{pram: {stay: 0.9}}", "", True, False),
+        ("{swap: {share: 0.5}}", "", True, False),
+        ("{micro-aggregate: {size: 3}}", "", False, False),
+        ("date-shift", "", False, True),
+    ],
+)
+def test_a_recipe_says_whether_people_need_seeds_or_days(transform: str, more: str, draws: bool, shifts: bool) -> None:
+    text = (
+        "recipe: r\nversion: 1\nkind: table\ntier: open\ncolumns:\n  id: {role: identifier, transform: pseudonym}\n"
+        f"  x: {{role: insensitive, transform: {transform}}}\n{more}"
+    )
+    recipe = load_recipe(text.encode(), files={}.__getitem__)
+    assert (recipe.draws, recipe.shifts) == (draws, shifts)

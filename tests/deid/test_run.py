@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import gzip
 import io
 import json
 from pathlib import Path
@@ -100,6 +101,41 @@ def test_the_cohort_goes_the_whole_way_and_no_sample_name_goes_with_it() -> None
         assert leakcheck(spec, {"file": io.BytesIO(content)}, {}) == {"findings": []}
     dirty = leakcheck(spec, {"file": io.BytesIO(source)}, {})["findings"]
     assert {"header-line", "source-identifier"} <= {finding["kind"] for finding in dirty}
+
+
+def test_the_report_says_how_well_masked_genotypes_are_guessed_where_asked() -> None:
+    source = (COHORT / "cohort.vcf.gz").read_bytes()
+    head = gzip.decompress(source).partition(b"\n#CHROM")[2].partition(b"\n")[0]
+    first = next(line for line in gzip.decompress(source).splitlines() if not line.startswith(b"#")).split(b"\t")
+    people = {name: f"c{number}" for number, name in enumerate(head.decode().split("\t")[9:])}
+    bed = b"%s\t%d\t%d\n" % (first[0], int(first[1]) - 1, int(first[1]) + 20_000)
+    text = "recipe: r\nversion: 1\nkind: vcf\ntier: controlled\nsteps: [{mask: {bed: m}}]\n"
+    spec = {"recipe": text, "files": {"m": base64.b64encode(bed).decode()}, "participants": people}
+    plain = core(spec, {"source": io.BytesIO(source)}, {"core": io.BytesIO()})
+    spec["options"] = {"measure_masks": True}
+    told = core(spec, {"source": io.BytesIO(source)}, {"core": io.BytesIO()})
+    jsonschema.Draft202012Validator(SCHEMA).validate(told)
+    assert "masked_alleles" not in plain["genomic"]
+    assert told["genomic"]["masked_alleles"] > 0
+    assert 0 <= told["genomic"]["masked_r2_max"] <= 1
+    assert told["output"] == plain["output"]
+
+
+def test_released_frequencies_are_reported_and_assessed_with_their_membership_power() -> None:
+    source = (COHORT / "cohort.vcf.gz").read_bytes()
+    names = gzip.decompress(source).partition(b"\n#CHROM")[2].partition(b"\n")[0].decode().split("\t")[9:]
+    text = "recipe: f\nversion: 1\nkind: frequencies\ntier: controlled\nsteps: []\n"
+    spec = {"recipe": text, "files": {}, "participants": {name: f"c{number}" for number, name in enumerate(names)}}
+    sink = io.BytesIO()
+    report = core(spec, {"source": io.BytesIO(source)}, {"core": sink})
+    jsonschema.Draft202012Validator(SCHEMA).validate(report)
+    told = report["genomic"]
+    assert told["lr_sites"] > 100
+    assert 0.05 < told["lr_power_at_5pct_fpr"] <= told["lr_power_at_5pct_fpr_person_max"] <= 1
+    assert told["lr_power_at_0_1pct_fpr"] < told["lr_power_at_5pct_fpr"]
+    bounded = assess(spec, {"core": io.BytesIO(sink.getvalue())}, {})["genomic"]
+    assert bounded["lr_sites"] >= told["lr_sites"]
+    assert bounded["lr_power_at_5pct_fpr"] >= told["lr_power_at_5pct_fpr"] - 0.05
 
 
 def test_names_that_would_collide_or_need_quoting_never_reach_a_copy() -> None:

@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 
-from gateway import evidence, filing_facts
-from tests.gateway.test_evidence import CASES, facts, world
+from gateway import custody_facts, evidence, filing_facts, flows, party_facts, thing_facts
+from tests.gateway.evidence_cases import CASES
+from tests.gateway.test_evidence import facts, world
 from tests.world import World
 
 __all__ = ["world"]
 
+MODULES = [evidence, filing_facts, party_facts, thing_facts, custody_facts, flows]
 NOT_FACTS = {
     "decide_release",
     "rules_against",
@@ -34,7 +36,11 @@ LOOKS += [(CHANGES[0], "macau"), (CHANGES[0], "mainland")]
 """Every case, from the recipient's own place and from nowhere known; and as it is from other places."""
 SAME = {
     # A word that is not one of the vocabulary is unknown, whichever it is.
-    *((name, word) for name in ("_outcome", "_permitted", "_purpose", "_counters") for word in ("'unknown!'", "'!'")),
+    *(
+        (name, word)
+        for name in ("_outcome", "_permitted", "_cooperation", "_counters", "stated")
+        for word in ("'unknown!'", "'!'")
+    ),
 }
 """(function, what was put there) that nothing can notice."""
 TURNED: dict[type[ast.cmpop], type[ast.cmpop]] = {
@@ -93,19 +99,18 @@ def noticed(world: World, wanted: list[dict[str, Any]]) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("module", [evidence, filing_facts], ids=["evidence", "filing_facts"])
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__.split(".")[-1])
 def test_every_broken_query_and_default_is_noticed(
     world: World, module: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = [facts(world, lambda tx, change=change: change(world, tx), place) for change, place in LOOKS]  # type: ignore[misc]
-    names = [name for name, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__]
     survived, tried = [], 0
     for said, tree in mutants(module):
         tried += 1
         space = dict(vars(module))
         exec(compile(tree, str(module.__file__), "exec"), space)  # noqa: S102  our own source with one thing broken
         with monkeypatch.context() as patched:
-            for name in names:
+            for name in _made_anew(module, space):
                 patched.setattr(module, name, space[name])
             _shared(patched, module, space)
             if not noticed(world, wanted) and (said.split(",")[0], said.split(": ")[1]) not in SAME:
@@ -114,9 +119,15 @@ def test_every_broken_query_and_default_is_noticed(
     assert not survived, "\n".join(survived)
 
 
+def _made_anew(module: ModuleType, space: dict[str, Any]) -> list[str]:
+    """What the module defines itself, functions and the tables that hold them; what it imports is the same object."""
+    return [name for name, value in vars(module).items() if name[:2] != "__" and space[name] is not value]
+
+
 def _shared(patched: pytest.MonkeyPatch, module: ModuleType, space: dict[str, Any]) -> None:
     """The entrances by the names under which other modules hold them."""
     if module is evidence:
         patched.setattr("tests.gateway.test_evidence.gather", space["gather"])
-    else:
-        patched.setattr("gateway.evidence.filing_facts", space["filing_facts"])
+    for name in vars(evidence).keys() & vars(module).keys():
+        if getattr(vars(evidence)[name], "__module__", "") == module.__name__ and module is not evidence:
+            patched.setattr(evidence, name, space[name])

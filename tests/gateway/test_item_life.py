@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway import accounts, applications, filings, handover, institutions, item_life
+from gateway import accounts, applications, filings, grants, handover, institutions, item_life, packages
 from gateway.errors import BadInput, Conflict, NotAllowed, NotFound
 from gateway.verifier.verify import verify_log
 from tests.world import World, make_world
@@ -90,9 +90,9 @@ def test_a_grant_waits_for_what_the_law_asks_and_names_all_of_it(world: World) -
     item = world.apply()
     for steward in ("steward", "other.steward"):
         applications.approve(world.env, world.people[steward], item)
-    package = applications.freeze_package(world.env, world.people["steward"], item)
+    package = packages.freeze_package(world.env, world.people["steward"], item)
     world.file("researcher", package, but=("prior-report", "dua"))
-    terms = applications.GrantTerms(
+    terms = grants.GrantTerms(
         valid_from=world.clock.now(),
         valid_to=world.clock.now().replace(year=world.clock.now().year + 1),
         releases=1,
@@ -100,7 +100,7 @@ def test_a_grant_waits_for_what_the_law_asks_and_names_all_of_it(world: World) -
         signing_key_id=world.ids["signing:researcher"],
     )
     with pytest.raises(NotAllowed) as refused:
-        applications.grant(world.env, world.people["steward"], item, terms)
+        grants.grant(world.env, world.people["steward"], item, terms)
     assert set(refused.value.rules) == {"HGR-10", "PI-05"}
     assert not world.env.uow.read(lambda tx: tx.find("access_grant"))
 

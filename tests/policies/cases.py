@@ -70,6 +70,9 @@ OPEN_TABLE: Changes = {
     "risk.min_count": -1, "risk.lr_power_permille": -1,
 }  # fmt: skip
 TABLE: Changes = {"view.kind": "table", "risk.k": 6, "risk.l": 2}
+READS: Changes = {"view.kind": "reads", "view.tier": "registered", "risk.substituted": True}
+COUNTS: Changes = {"view.kind": "frequencies", "risk.min_count": 5}
+SNAPSHOT: Changes = {"risk.min_count": 10, "risk.snapshot": True, "risk.lr_power_permille": 100}
 JOINT: Changes = {
     "purpose.joint_research": "yes", "filings.cooperation": True, "filings.cooperation_covers": True,
     "filings.cooperation_changed": "no", "filings.ethics_both_places": True,
@@ -106,6 +109,15 @@ PASSES: list[Case] = [
     _case(PUBLISH, OPEN_TABLE),
     _case(PUBLISH, {**OPEN_TABLE, "view.personal": "no", "consents.public_disclosure": False}),
     _case(RELEASE, TABLE),
+    _case(RELEASE, READS),
+    _case(MEDIA, READS),
+    _case(RELEASE, {**READS, "risk.required": False, "risk.substituted": False}),
+    _case(RELEASE, {"view.kind": "matrix"}),
+    _case(RELEASE, COUNTS),
+    _case(RELEASE, {**COUNTS, **SNAPSHOT, "view.tier": "open"}),
+    _case(RELEASE, {**COUNTS, **SNAPSHOT, "view.tier": "registered"}),
+    _case(RELEASE, {**COUNTS, **SNAPSHOT, "view.tier": "registered", "risk.lr_power_permille": 0}),
+    _case(RELEASE, {**COUNTS, "risk.required": False, "risk.min_count": -1}),
     _case(RELEASE, {**TABLE, "risk.k": 2, "risk.signed": True}),
     _case(RELEASE, {**TABLE, "risk.k": 2, "risk.l": 0, "risk.required": False, "risk.measured": False}),
     _case(RELEASE, {**TABLE, "view.tier": "registered"}),
@@ -211,7 +223,19 @@ FAILS: list[Case] = [
     _case(APPROVE, {"person.terms_accepted": False}, "GW-15"),
     _case(APPROVE, {"person.place_of_access": "unknown"}, "GW-16"),
     _case(RELEASE, {"person.place_of_access": "unknown"}, "GW-16", "GBA-03"),
-    _case(RELEASE, {"view.kind": "reads"}, "GW-17"),
+    _case(RELEASE, {"view.kind": "reads", "risk.substituted": True}, "GW-17"),
+    _case(RELEASE, {"view.kind": "fastq", "view.tier": "registered"}, "GW-17"),
+    _case(RELEASE, {**READS, "risk.substituted": False}, "GW-42"),
+    _case(RELEASE, {**READS, "risk.measured": False}, "GW-42", "GW-18"),
+    _case(MEDIA, {**READS, "risk.substituted": False}, "GW-42"),
+    _case(RELEASE, {"view.kind": "reads"}, "GW-17", "GW-42"),
+    _case(RELEASE, {**COUNTS, "risk.min_count": 4}, "GW-43"),
+    _case(MEDIA, {**COUNTS, "risk.min_count": -1}, "GW-43"),
+    _case(RELEASE, {**COUNTS, "risk.measured": False}, "GW-18", "GW-43"),
+    *(_case(RELEASE, {**COUNTS, "view.tier": tier, **SNAPSHOT, **wrong}, "GW-43") for tier in ("open", "registered")
+      for wrong in ({"risk.snapshot": False}, {"risk.min_count": 9}, {"risk.lr_power_permille": 101},
+                    {"risk.lr_power_permille": -1})),
+    _case(RELEASE, {"view.kind": "matrix", "view.tier": "registered"}, "DEI-11"),
     _case(MEDIA, {"view.kind": "unknown"}, "GW-17"),
     _case(RELEASE, {"risk.clean": False}, "GW-18"),
     _case(MEDIA, {"risk.measured": False}, "GW-18"),

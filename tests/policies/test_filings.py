@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.filings import covers, ends_on, forecast_room, keep_until, kinds, problems, standing
+from policies.filings import covers, ends_on, keep_until, kinds, problems, standing
 
 DIGEST = "ab" * 32
 GOOD: dict[str, dict[str, Any]] = {
@@ -44,6 +44,8 @@ GOOD: dict[str, dict[str, Any]] = {
         "accepted_on": "2026-01-01", "legality": "a", "leakage": "b", "recipient": "c", "contract": "d", "measures": "e",
     },
     "authority-approval": {"accepted_on": "2026-01-01", "authority": "Ministry of Justice"},
+    "transit-decision": {"accepted_on": "2026-01-01", "outcome": "may-return", "decided_by": "head of the desk",
+                         "reason": "nothing domestic was added"},
     "media": {"accepted_on": "2026-01-01", "address": "1 Harbour Road", "medium": "disk 7", "custody": ["courier A"]},
     "opening-balance": {"accepted_on": "2026-01-01", "counter": "HGR-17", "people": 120},
     "external-release": {"accepted_on": "2026-01-01", "counter": "HGR-17", "people": 12, "channel": "post"},
@@ -162,18 +164,6 @@ def test_a_report_covers_the_frozen_package_its_views_and_no_more_people() -> No
     assert not covers(terms, digest=DIGEST, views=views, view="x", people=1)
     assert not covers({**terms, "people": True}, digest=DIGEST, views=views, view="v", people=1)
     assert not covers(terms, digest=DIGEST, views=views, view="v", people=-1)
-
-
-def test_a_flow_stays_inside_the_volume_filed_for_the_whole_project() -> None:
-    terms = {"forecast_records": 1000}
-    assert forecast_room(terms, 600, 400) == "room"
-    assert forecast_room(terms, 600, 401) == "overrun"
-    assert (
-        forecast_room({}, 0, 1)
-        == forecast_room(terms, -1, 1)
-        == forecast_room({"forecast_records": "9"}, 0, 1)
-        == "unknown"
-    )
 
 
 def test_an_impact_assessment_is_kept_for_three_years() -> None:

@@ -107,6 +107,7 @@ def survives(engine: Engine, name: str, questions: list[tuple[str, dict[str, Any
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_every_change_of_any_one_rule_is_noticed_by_a_case(sources: Sources, cases: list[Case]) -> None:
     whole, policy = bodies(sources), Policy(sources)
     permits = {name: body for name, body in whole.items() if body["effect"] == "permit"}
@@ -129,6 +130,7 @@ def test_every_change_of_any_one_rule_is_noticed_by_a_case(sources: Sources, cas
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_deleting_any_one_forbid_is_noticed_by_a_case(sources: Sources, cases: list[Case]) -> None:
     whole, policy = bodies(sources), Policy(sources)
     count = 0
@@ -154,6 +156,7 @@ def _differs(engine: Engine, policy: Policy, case: Case, *, permit: bool) -> boo
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", sorted(read_sources(files("policies")).limit_values()))
 def test_turning_any_one_limit_is_noticed_by_a_case(name: str, sources: Sources, cases: list[Case]) -> None:
     value = sources.limit_values()[name]
@@ -166,6 +169,7 @@ def test_turning_any_one_limit_is_noticed_by_a_case(name: str, sources: Sources,
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_opening_any_one_default_of_the_facts_is_noticed(sources: Sources) -> None:
     """A field left out must refuse: GOOD without it, read back from JSON, is refused wherever a rule needs it."""
     policy, needed = Policy(sources), 0

@@ -194,7 +194,7 @@ def test_every_limit_names_its_unit_and_its_source(limit: str) -> None:
 def test_every_limit_a_rule_may_read_is_read_and_the_policy_follows_it() -> None:
     read = {name for rule in load_policy(OFF_PACKS).rules.values() for name in rule.limits}
     sources = read_sources(files("policies"))
-    assert read == set(sources.limit_values()) - {"controlled_count_people"}
+    assert read == set(sources.limit_values())
     lower = {**sources.limits, "security_review_people": {**sources.limits["security_review_people"], "value": 189}}
     stricter = Policy(replace(sources, limits=lower))
     assert failed(RELEASE, made({}), policy=stricter) == {"HGR-17"}
@@ -212,6 +212,9 @@ def test_a_permit_says_what_is_owed() -> None:
     assert owed(RELEASE) == always | {"HGR-20", "GBA-05", "GBA-06", "HK-02", "TRI-13"}
     assert owed(RELEASE, filings__mechanism="standard-contract") >= {"XB-07"}
     assert owed(Action.APPROVE_TO_FILE) == set()
+    assert owed(RELEASE, purpose__owed="PUB;MOR=2027-01-01") - owed(RELEASE) == {"DUO-PUB", "DUO-MOR"}
+    waits = load_policy().decide(RELEASE, made({"purpose.owed": "MOR=2027-01-01"}), at).obligations
+    assert [row["due"] for row in waits if row["rule"] == "DUO-MOR"] == ["2027-01-01"]
     joint = load_policy().decide(RELEASE, made(JOINT), at).obligations
     assert {"HGR-22", "HGR-23"} <= {row["rule"] for row in joint}
     macau = made({"recipient.place": "macau", "person.place_of_access": "macau"})

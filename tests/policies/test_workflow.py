@@ -52,6 +52,7 @@ ALLOWED = {
     "steward": {
         "begin-review": "s", "ask": "sr", "hold": "sr", "approve": "sr", "refuse": "sraf", "prepare": "a", "grant": "f",
         "renew": "t", "suspend": "gtn", "resume": "p", "revoke": "gtpn", "close": "ev", "delegate": "srafgtpn",
+        "read-data-use": "sraf",
     },
     "custodian": {"prepare": "a", "suspend": "gtn", "revoke": "gtpn"},
     "report-filer": {"record-filing": "fgtpn"},
@@ -64,7 +65,7 @@ LEADS = {
     "edit": "d", "submit": "s", "withdraw": "c", "begin-review": "r", "ask": "d", "hold": "r", "approve": "a",
     "refuse": "c", "prepare": "f", "grant": "g", "activate": "t", "renew": "n", "suspend": "p", "resume": "t",
     "revoke": "v", "expire": "e", "close": "c", "record-filing": "", "release": "", "ask-renewal": "",
-    "certify-destruction": "", "delegate": "",
+    "certify-destruction": "", "delegate": "", "read-data-use": "",
 }  # fmt: skip
 
 

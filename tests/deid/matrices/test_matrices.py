@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import io
+import math
 import random
 import re
 
 import pytest
 
 from deid.bgzf import deflate_block
+from deid.dosages import dosage_of
 from deid.matrices import (
     MatrixError,
     check_snapshot,
@@ -18,6 +20,7 @@ from deid.matrices import (
     frequency_plan,
     plan_from_steps,
 )
+from deid.matrices.frequencies import bound_of
 
 PEOPLE = [f"P{n}" for n in range(8)]
 PERMITTED = {f"P{n}": f"c{7 - n}" for n in range(6)}
@@ -188,3 +191,50 @@ def test_too_few_people_have_no_frequencies():
             participants={f"S{n}": f"c{n}" for n in range(19)},
         )
     assert caught.value.code == "too_few_people"
+
+
+def test_the_report_of_frequencies_says_how_well_they_tell_a_member():
+    """Against the sum by its definition over the released sites; a lone carrier of much that is rare is told best."""
+    rng = random.Random(4)
+    names = [f"P{index:02d}" for index in range(60)]
+    calls = [[(rng.random() < 0.3) + (rng.random() < 0.3) for _ in names] for _ in range(40)]
+    rows = [
+        f"1 {at} . A C . . . GT " + " ".join(["0|0", "0|1", "1|1"][copies] for copies in row)
+        for at, row in enumerate(calls, 1)
+    ]
+    text = "##fileformat=VCFv4.2\n##contig=<ID=1>\n##FORMAT=<ID=GT,Number=1,Type=String,Description='x'>\n"
+    text += "\t".join(["#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT", *names]) + "\n"
+    text += "".join("\t".join(row.split()) + "\n" for row in rows)
+    sink, people = io.BytesIO(), {name: name.lower() for name in names}
+    counts = core_frequencies(frequency_plan([], "open"), io.BytesIO(text.encode()), sink, participants=people)
+    released = [line for line in gzip.decompress(sink.getvalue()).decode().splitlines() if line[0] != "#"]
+    kept = [calls[int(line.split("\t")[1]) - 1] for line in released]
+    assert len(kept) == counts.records_out == counts.membership["lr_sites"] > 20
+    shifts = []
+    for person in range(len(names)):
+        total = 0.0
+        for row in kept:
+            p = sum(row) / 120
+            total += (row[person] - 2 * p) ** 2 / (2 * p * (1 - p))
+        shifts.append(total / math.sqrt(len(kept) * 60))
+    told = [0.5 * math.erfc((1.6448536269514722 - shift) / math.sqrt(2)) for shift in shifts]
+    assert counts.membership["lr_power_at_5pct_fpr"] == pytest.approx(sum(told) / 60)
+    assert counts.membership["lr_power_at_5pct_fpr_person_max"] == pytest.approx(max(told))
+    bounded = bound_of(io.BytesIO(sink.getvalue()))
+    assert bounded["lr_power_at_5pct_fpr"] == pytest.approx(
+        0.5 * math.erfc((1.6448536269514722 - math.sqrt(len(kept) / 60)) / math.sqrt(2))
+    )
+
+
+@pytest.mark.parametrize(
+    ("cells", "allele", "copies"),
+    [
+        ("0|1\t1/1\t.|1", 1, [1, 2, -1]),
+        ("0|1\t2/1\t2|2", 2, [0, 1, 2]),
+        ("0\t1/1\t0|1|1", 1, [-1, 2, -1]),
+        ("0\t1\t1\t0|1", 1, [-1, -1, -1, 1]),
+        ("0|12\t12|12\t1|2", 12, [1, 2, 0]),
+    ],
+)
+def test_copies_of_an_allele_are_counted_in_diploid_calls_only(cells, allele, copies):
+    assert dosage_of(cells.encode(), allele, len(copies)).tolist() == copies

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import hashlib
+import hmac
 import io
 import random
 import re
@@ -23,7 +26,7 @@ from deid.tables.columnar import Column
 from deid.tables.copying import copy_table
 from deid.tables.core import core_table
 from deid.tables.delimited import csv_bytes
-from deid.tables.standalone import _pseudonym
+from deid.tables.standalone import pseudonyms
 from deid.tables.usefulness import cramers_v, moved
 
 KEY = b"k" * 32
@@ -144,11 +147,23 @@ def test_whatever_is_refused_writes_nothing() -> None:
         assert sink.getvalue() == b""
 
 
+def test_names_are_a_keyed_hash_of_the_id_worked_out_by_hand() -> None:
+    ids = [f"H{n}" for n in range(70_000)]  # more than are made at once
+    made = pseudonyms(KEY, pa.array(ids)).to_pylist()
+    secret = hmac.new(KEY, b"tongguan table pseudonym\0", "sha256").digest()
+    for at in (0, 1, 65_535, 65_536, 69_999):
+        drawn = hashlib.blake2b(ids[at].encode(), digest_size=10, key=secret).digest()
+        assert made[at] == "P" + base64.b32encode(drawn).decode()
+    assert len(set(made)) == len(ids)
+    assert pseudonyms(KEY, pa.array([], pa.string())).to_pylist() == []
+
+
 def test_dates_move_by_the_same_days_for_one_person_and_never_by_none() -> None:
     rows = rows_of(60)
     told: list[str] = []
     _, output = run(source_of(rows), told=told.append)
-    names = {_pseudonym(KEY, row[0]): row[5] for row in rows}
+    made = pseudonyms(KEY, pa.array([row[0] for row in rows])).to_pylist()
+    names = dict(zip(made, (row[5] for row in rows), strict=True))
     days = [(date.fromisoformat(row["visit"]) - date.fromisoformat(names[row["id"]])).days for row in table_of(output)]
     assert all(0 < abs(one) <= 182 for one in days)
     assert len(set(days)) > 20
@@ -166,7 +181,9 @@ def test_csv_is_safe_to_open_in_a_spreadsheet_and_holds_the_same_cells() -> None
     assert not any(re.match(r"[=+@\t\r]|-(?![0-9])", cell) for row in read for cell in row.values())
     assert [{**row, "note": row["note"].removeprefix("'")} for row in read] == table_of(parquet)
     table = pa.table({"=a": ["-1", "-x", "+8613", None, "@", "a,b", 'say "no"', "\tx"]})
-    assert csv_bytes(table).decode().split("\n")[:5] == ["'=a", "-1", "'-x", "+8613", '""']
+    held = io.BytesIO()
+    pq.write_table(table, held)
+    assert csv_bytes(held.getvalue()).decode().split("\n")[:5] == ["'=a", "-1", "'-x", "+8613", '""']
 
 
 class Page(HTMLParser):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import subprocess
+import sys
 
 import pytest
 
@@ -203,6 +205,40 @@ def test_a_file_of_no_records_and_a_file_of_one_person_are_fine(made, compiled):
     assert made.lines_of(made.run(made.vcf([], PEOPLE), ONE, compiled=compiled)[1]) == []
     source = made.vcf(["1 10 . A C . . . GT 0/1", "1 11 . A C . . . GT 1"], ["LiMing"])
     assert [line[-1] for line in made.lines_of(made.run(source, ONE, compiled=compiled)[1])] == ["0/1:.:.:.", "1:.:.:."]
+
+
+BOMBS = {
+    "a line without end": (b"##fileformat=VCFv4.2\n##contig=<ID=1>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tLiMing\n1\t10\t",
+                           "line_too_long"),
+    "a header without end": (b"##fileformat=VCFv4.2\n##note=", "bad_header"),
+    "a BCF record without end": (b"BCF\x02\x02\x00\x00\x00\x00\xff\xff\xff\x7f\xff\xff\xff\x7f", "bad_bcf"),
+    "a BCF header without end": (b"BCF\x02\x02\xff\xff\xff\x7f", "bad_bcf"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_small_file_that_unpacks_to_a_gigabyte_is_refused_in_little_memory(name):
+    """In a child, whose peak memory is its own."""
+    start, code = BOMBS[name]
+    script = f"""
+import io, resource
+from deid.bgzf import deflate_block
+from deid.variants import VariantError, core_view, plan_from_steps
+bomb = deflate_block({start!r}, 6) + deflate_block(bytes(0xFF00), 6) * 16_000
+try:
+    core_view(plan_from_steps([], {{}}), io.BytesIO(bomb), io.BytesIO(), participants={{"LiMing": "p"}})
+except VariantError as error:
+    print(error.code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    said, peak = done.stdout.split()
+    assert said == code
+    assert int(peak) < 512
+
+
+def test_a_file_without_samples_is_refused(made):
+    text = made.vcf([], []).replace(b"\tFORMAT\n", b"\n") + b"1\t10\t.\tA\tC\t.\t.\t.\n"
+    assert refusal(made, text).code == "participant_missing"
 
 
 BAD_STEPS = [

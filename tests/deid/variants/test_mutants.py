@@ -133,7 +133,11 @@ def load(name, file):
     return module
 native._variants = load("deid.native._variants", {variants!r})
 native._fastq = load("deid.native._fastq", {fastq!r})
-native.has_variants = native.has_fastq = True
+native._bgzf = load("deid.native._bgzf", {bgzf!r})
+native.has_variants = native.has_fastq = native.has_bgzf = True
+from deid import bgzf
+assert bgzf.has_kernel
+load("groups", {groups!r}).hammer(400)
 load("mutants", {tests!r}).fuzz(3000, 3, (True,))
 load("more", {more!r}).fuzz(3000, 3, (True,))
 print("clean")
@@ -144,16 +148,21 @@ print("clean")
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="no compiler")
 def test_the_kernels_read_no_byte_that_is_not_theirs(tmp_path, repository):
-    """VCF and FASTQ under AddressSanitizer and UndefinedBehaviorSanitizer; the first error ends the process."""
+    """VCF, FASTQ and BGZF under AddressSanitizer and UndefinedBehaviorSanitizer; the first error ends the process."""
     flags = ["-O1", "-g", "-std=c11", "-shared", "-fPIC", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     include, sources = "-I" + sysconfig.get_path("include"), repository / "deid/native"
-    made = {"variants": sorted(sources.glob("variants_*.c")), "fastq": [sources / "fastq.c"]}
+    made = {
+        "variants": sorted(sources.glob("variants_*.c")),
+        "fastq": [sources / "fastq.c"],
+        "bgzf": [sources / "bgzf.c"],
+    }
     for name, files in made.items():
         subprocess.run(["gcc", *flags, include, *files, "-o", tmp_path / f"_{name}.so"], check=True)
     runtime = subprocess.run(["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
     more = str(repository / "tests/deid/fastq/test_core.py")
     modules = {name: str(tmp_path / f"_{name}.so") for name in made}
-    script = ASAN.format(path=sys.path, tests=str(Path(__file__)), more=more, **modules)
+    groups = str(repository / "tests/deid/test_bgzf.py")
+    script = ASAN.format(path=sys.path, tests=str(Path(__file__)), more=more, groups=groups, **modules)
     environment = {**os.environ, "LD_PRELOAD": runtime.stdout.strip(), "ASAN_OPTIONS": "detect_leaks=0"}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "clean", done.stderr[-2000:]

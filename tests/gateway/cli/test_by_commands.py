@@ -190,6 +190,33 @@ def test_the_story_by_commands(desk: Desk) -> None:
         desk("researcher", "release", "list")
 
 
+def test_a_substitute_approves_and_an_owner_gets_its_own_data_back_by_commands(desk: Desk) -> None:
+    _dataset(desk)
+    _keys(desk)
+    asked = {**APPLICATION, "items": [{"dataset": "tiny", "views": ["variants"]}]}
+    item = desk("researcher", "apply", desk.file("application.yaml", asked), "--json")["items"][0]["id"]
+    days = ("--from", "2026-01-01", "--to-day", "2099-01-01")
+    lent = desk("other", "application", "delegate", item, "--to", "filer", *days, "--json")["id"]
+    assert desk("steward", "application", "approve", item, "--json")["state"] == "submitted"
+    with pytest.raises(NotAllowed):
+        desk("filer", "application", "approve", item)
+    assert desk("filer", "application", "approve", item, "--under", lent, "--json")["state"] == "approved-to-file"
+    assert lent in desk("filer", "application", "delegations")
+    assert desk("other", "application", "end-delegation", lent) == "ended\n"
+    with pytest.raises(BadInput, match="0 encryption keys"):
+        desk("custodian", "release", "return", desk.ids["dataset"])
+    desk("custodian", "crypt4gh", "keygen", desk.folder / "ours")
+    desk("custodian", "key", "register", "--encryption", desk.folder / "ours.sec")
+    assert "GW-31" in desk("custodian", "release", "return", desk.ids["dataset"], code=1)
+    contract = {"effective_from": "2026-01-01", "effective_to": "2099-01-01", "order": "order 17"}
+    paper = {"kind": "entrustment", "number": "C-1", "dataset_id": desk.ids["dataset"], "terms": contract}
+    desk("filer", "filing", "add", desk.file("contract.yaml", {**paper, "recipient_id": desk.ids["hospital"]}))
+    back = desk("custodian", "release", "return", desk.ids["dataset"], "--json")
+    sealed = desk("custodian", "fetch", back["id"], "--out", desk.folder / "back", "--json")["files"][0]
+    desk("custodian", "crypt4gh", "decrypt", sealed, desk.folder / "own.vcf", "--key", desk.folder / "ours.sec")
+    assert (desk.folder / "own.vcf").read_bytes() == (desk.folder / "source" / "cohort.vcf").read_bytes()
+
+
 def test_two_people_switch_a_pack_on_by_command(desk: Desk) -> None:
     before = desk("op1", "policy", "status", "--json")
     assert (before["packs"], before["activated"]) == ([], True)

@@ -135,6 +135,17 @@ def test_of_a_broken_source_nothing_is_left(run, source):
     assert not (run.folder / "report.json").exists()
 
 
+@pytest.mark.parametrize("out", ["out.vcf.gz", "out.bcf"])
+@pytest.mark.parametrize("order", [[(1, 60), (1, 10)], [(1, 10), (2, 10), (1, 60)]])
+def test_of_an_unsorted_source_the_record_is_named_and_nothing_is_left(run, out, order):
+    head = VCF[: VCF.index("\n1\t") + 1].replace("##FORMAT", "##contig=<ID=2,length=99999>\n##FORMAT")
+    rows = [f"{contig}\t{at}\t.\tA\tC\t.\t.\t.\tGT\t0/1\t0/0\n" for contig, at in order]
+    result = run("vcf", (head + "".join(rows)).encode(), out)
+    assert f"record {len(order)} of the output is not sorted" in str(result.exception)
+    assert not list(run.folder.glob("out*"))
+    assert not (run.folder / "report.json").exists()
+
+
 def test_a_source_that_is_an_address_is_refused(run):
     result = run("vcf", Path("https://example.org/a.vcf.gz"), "out.vcf.gz")
     assert "not a file of this machine" in str(result.exception)

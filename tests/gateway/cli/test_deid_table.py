@@ -53,22 +53,49 @@ def test_a_table_a_report_and_a_page_are_made_and_progress_is_told(folder: Path,
     assert (folder / "again.parquet").read_bytes() == (folder / "o.parquet").read_bytes()
 
 
-@pytest.mark.parametrize(
-    ("broken", "code"),
-    [
-        ("id,age\nHOSP-1001,1\nHOSP-1002\n", "table_ragged"),
-        ("id,age\nHOSP-1001,1\nHOSP-1002,7\n", "table_hierarchy_misses"),
-        ("id,age\nHOSP-1001,1\n", "model_not_met"),
-        ("id,years\nHOSP-1001,1\n", "table_column_missing"),
-        ("id,age\n", "table_empty"),
-    ],
-)
-def test_a_refused_table_leaves_nothing_behind(folder: Path, broken: str, code: str) -> None:
-    (folder / "in.csv").write_text(broken)
+GOOD = "id,age\nHOSP-1001,1\nHOSP-1002,2\n"
+BROKEN: dict[str, tuple[bytes, str, str, str]] = {  # bytes, code, place, remedy
+    "ragged": (b"id,age\nHOSP-1001,1\nHOSP-1002\n", "table_ragged", "data row 2", "number of fields"),
+    "an open quote": (b'id,age\nHOSP-1001,1\nHOSP-1002,"2\n', "table_ragged", "line 3", "close it"),
+    "two encodings": (
+        "id,age,院\nHOSP-1001,1,内科\n".encode() + "HOSP-1002,2,外科\n".encode("gb18030"),
+        "table_encoding", "line", "save the whole file as UTF-8",
+    ),
+    "no encoding": (b"id,age\nHOSP-1001,1\n\xff\xff,2\n", "table_encoding", "line 3", "save the file as UTF-8"),
+    "UTF-16": (GOOD.encode("utf-16"), "table_encoding", "table", "save it as UTF-8"),
+    "a hierarchy that misses a value": (
+        b"id,age\nHOSP-1001,1\nHOSP-1002,7\n", "table_hierarchy_misses", "column 'age', data row 2", "add it",
+    ),
+    "a model that cannot be met": (b"id,age\nHOSP-1001,1\n", "model_not_met", "table", "raise suppression-limit"),
+    "a column that is not there": (b"id,years\nHOSP-1001,1\n", "table_column_missing", "column 'age'", "check the spelling"),
+    "a participant twice": (
+        b"id,age\nHOSP-1001,1\nHOSP-1002,2\nHOSP-1001,8\n", "table_duplicate_participant", "data row 3", "one row for each",
+    ),
+    "a header that repeats a name": (b"id,age,age\nHOSP-1001,1,1\n", "table_header", "column 3", "repeats"),
+    "an empty cell": (b"id,age\nHOSP-1001,1\nHOSP-1002,\n", "table_missing_value", "column 'age', data row 2", "missing: keep"),
+    "NaN": (b"id,age\nHOSP-1001,NaN\nHOSP-1002,2\n", "table_missing_value", "data row 1", "missing: keep"),
+    "nobody's row": (b"id,age\n,1\nHOSP-1002,2\n", "table_value", "column 'id', data row 1", "no participant id"),
+    "no row": (b"id,age\n", "table_empty", "table", "check that it is the right file"),
+    "no byte": (b"", "table_empty", "table", "check that it was written"),
+    "a zero byte": (b"id,age\nHOSP-1001,1\0\n", "table_invalid", "line 2", "not text"),
+    "Parquet cut short": (b"PAR1" + b"x" * 40, "table_unreadable", "table", "cut short"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_refused_table_leaves_nothing_behind_and_says_where_and_what_to_do(folder: Path, kind: str) -> None:
+    broken, code, place, remedy = BROKEN[kind]
+    (folder / "in.csv").write_bytes(broken)
     before = sorted(folder.iterdir())
-    result = CliRunner().invoke(app, run(folder, "o.csv", "--report", str(folder / "r.json")))
-    assert isinstance(result.exception, BadInput)
+    result = CliRunner().invoke(
+        app, run(folder, "o.csv", "--report", str(folder / "r.json"), "--page", str(folder / "r.html"))
+    )
+    assert isinstance(result.exception, BadInput), result.exception
     assert result.exception.code == code
+    assert "in.csv" in str(result.exception)
+    assert place in str(result.exception)
+    assert remedy in str(result.exception)
+    assert "HOSP-1" not in str(result.exception)
     assert sorted(folder.iterdir()) == before
 
 

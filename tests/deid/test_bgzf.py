@@ -1,0 +1,112 @@
+"""BGZF groups: the kernel and the package's own functions give the same bytes and the same refusals."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import random
+import threading
+
+import pytest
+
+from deid import bgzf
+
+needs_kernel = pytest.mark.skipif(not bgzf.has_kernel, reason="no compiler, or a package that shows no functions")
+
+
+def texts(seed: int) -> list[bytes]:
+    rng = random.Random(seed)
+    sizes = [0, 1, 2, 100, 5000, bgzf.BLOCK - 1, bgzf.BLOCK]
+    made = [bytes(rng.choices(b"ACGT\t\n01", k=size)) for size in sizes]
+    return [*made, rng.randbytes(bgzf.BLOCK), rng.randbytes(40), bytes(bgzf.BLOCK)]
+
+
+def blocks_of(data: bytes) -> list[tuple[int, bytes]]:
+    groups = bgzf.block_groups(bgzf.Incoming(io.BytesIO(data + bgzf.EOF_BLOCK)))
+    return [block for group in groups for block in group]
+
+
+@needs_kernel
+@pytest.mark.parametrize("level", range(1, 13))
+def test_a_group_deflated_by_the_kernel_is_the_blocks_deflated_one_by_one(level, monkeypatch):
+    made = bgzf.deflate_blocks(texts(level), level)
+    monkeypatch.setattr(bgzf, "has_kernel", False)
+    assert made == bgzf.deflate_blocks(texts(level), level)
+    assert gzip.decompress(made) == b"".join(texts(level))
+
+
+def test_text_that_does_not_shrink_is_stored_in_a_block_that_is_not_too_long():
+    block = bgzf.deflate_blocks([random.Random(1).randbytes(bgzf.BLOCK)], 1)
+    assert len(block) <= bgzf.MAX_BLOCK
+    assert gzip.decompress(block) == random.Random(1).randbytes(bgzf.BLOCK)
+
+
+@needs_kernel
+def test_both_ways_inflate_alike_and_refuse_alike_whatever_byte_is_changed(monkeypatch):
+    rng = random.Random(3)
+    whole = bgzf.deflate_blocks([bytes(rng.choices(b"ACGT", k=300)) for _ in range(4)], 6)
+    outcomes = set()
+    for _ in range(2000):
+        mutant = bytearray(whole)
+        mutant[rng.randrange(len(mutant))] = rng.randrange(256)
+        said = []
+        for kernel in (True, False):
+            monkeypatch.setattr(bgzf, "has_kernel", kernel)
+            try:
+                said.append(bgzf.inflate_blocks(blocks_of(bytes(mutant))))
+            except bgzf.ContainerError as error:
+                said.append(str(error).encode())
+        assert said[0] == said[1]
+        outcomes.add(said[0][:40])
+    assert any(b"checksum" in outcome for outcome in outcomes)
+    assert len(outcomes) > 10
+
+
+@needs_kernel
+def test_the_kernel_refuses_what_is_no_block_and_what_is_too_long():
+    native = bgzf.native._bgzf
+    for group in ([(0, b"")], [(0, b"\x1f\x8b" + bytes(24))[:1]], [b"x"], [(0, bytes(10) + b"\xff\xff" + bytes(40))]):
+        with pytest.raises(ValueError):
+            native.inflate(group)
+    with pytest.raises(ValueError):
+        native.deflate([bytes(bgzf.BLOCK + 1)], 6)
+    for level in (0, 13):
+        with pytest.raises(ValueError):
+            native.deflate([b"x"], level)
+    assert native.connect("/nowhere/at/all.so") is False
+
+
+@needs_kernel
+def test_threads_share_the_kept_compressors_without_mixing_their_bytes():
+    wanted = {seed: bgzf.deflate_blocks(texts(seed), 6) for seed in range(4)}
+    wrong = []
+
+    def work(seed: int) -> None:
+        for _ in range(5):
+            made = bgzf.deflate_blocks(texts(seed), 6)
+            if made != wanted[seed] or bgzf.inflate_blocks(blocks_of(made)) != b"".join(texts(seed)):
+                wrong.append(seed)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def hammer(count: int) -> None:
+    """Groups deflated, damaged and inflated; for a kernel built to notice a byte read or written out of place."""
+    rng = random.Random(5)
+    for seed in range(count):
+        whole = bytearray(bgzf.deflate_blocks(texts(seed)[: 1 + seed % 10], 1 + seed % 12))
+        for _ in range(seed % 3):
+            whole[rng.randrange(len(whole))] = rng.randrange(256)
+        try:
+            bgzf.inflate_blocks(blocks_of(bytes(whole)))
+        except bgzf.ContainerError:
+            continue
+
+
+def test_groups_damaged_at_random_are_refused_or_read() -> None:
+    hammer(60)
