@@ -55,7 +55,7 @@ def copy(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
         from deid.tables.copying import copy_table
 
         return copy_table(inputs["core"], outputs["copy"], names=names)
-    if spec["kind"] == "vcf":
+    if spec["kind"] in ("vcf", "frequencies"):
         from deid.pseudonyms import check_names
         from deid.variants import copy_view
 
@@ -81,14 +81,16 @@ def assess(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
 
         declared = [frozenset(pair) for pair in spec.get("declared_kin", ())]
         return {"genomic": assess_variants(inputs["core"], declared=declared), "linkable": True}
+    if recipe.kind == "frequencies":
+        from deid.matrices.frequencies import assess_frequencies
+
+        return {**assess_frequencies(inputs["core"]), "linkable": False}
+    if recipe.kind == "matrix":
+        return {"linkable": True}
     if recipe.kind in ("reads", "fastq"):
         from deid.sequencing import assess_of
 
         return assess_of(recipe, spec, inputs["core"])
-    if recipe.kind == "frequencies":
-        from deid.matrices.frequencies import bound_of
-
-        return {"genomic": bound_of(inputs["core"])}
     if recipe.kind != "table":
         raise _unknown(recipe.kind)
     from deid.joint import partition_of

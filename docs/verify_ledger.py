@@ -5,8 +5,8 @@
 Exit 0: proven. 1: tampered, and the place is named. 2: could not tell. It reads only, asks no network, and never prints
 what an entry says. Made from gateway/verifier; do not change it here.
 
-Read in this order: the tree (RFC 6962), the signed note (C2SP), the files (C2SP tlog-tiles), a receipt (C2SP
-tlog-proof), the witnesses (C2SP tlog-cosignature), the audit of every byte, the verdict.
+Read in this order: the tree (RFC 6962), the signed note (C2SP), which key may sign what, the files (C2SP tlog-tiles), a
+receipt (C2SP tlog-proof), the witnesses (C2SP tlog-cosignature), the audit of every byte, the verdict.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import json
 import os
 import re
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -247,16 +247,6 @@ def parse_checkpoint(data: bytes) -> Checkpoint:
     return read_checkpoint_text(parse_note(data).text)
 
 
-def verify_checkpoint(data: bytes, key: VerifierKey) -> Checkpoint:
-    """Read a checkpoint that ``key`` signed for the log of its own name."""
-    note = parse_note(data)
-    verify_note(note, key)
-    checkpoint = read_checkpoint_text(note.text)
-    if checkpoint.origin != key.name:
-        raise ValueError("the checkpoint is of another log than its key")
-    return checkpoint
-
-
 def read_checkpoint_text(text: bytes) -> Checkpoint:
     """Origin, size, root (tlog-checkpoint, "Note text"); extension lines are allowed and not looked at."""
     lines = text.decode().split("\n")[:-1]
@@ -303,6 +293,113 @@ def _parse_signature(line: bytes) -> Signature:
 def _need_key_name(name: str) -> None:
     if not name or "+" in name or any(character.isspace() for character in name):
         raise ValueError("a key name is empty or holds a space or a plus sign")
+
+
+# Which key may sign which sizes of a log: rotations, each signed by the key that goes and the key that comes.
+
+ROTATION_HEAD = "tongguan/key-rotation@v1"
+MAX_ROTATIONS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rotation:
+    """The ``number``-th change of key, at ``size`` entries; both keys bear the log's name."""
+
+    number: int
+    size: int
+    old: VerifierKey
+    new: VerifierKey
+
+    @property
+    def text(self) -> bytes:
+        """What both keys sign."""
+        lines = (ROTATION_HEAD, f"origin {self.old.name}", f"number {self.number}", f"size {self.size}")
+        return "\n".join([*lines, f"old {self.old}", f"new {self.new}", ""]).encode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogKeys:
+    """All keys of one log in their order, and the sizes at which one followed another."""
+
+    keys: tuple[VerifierKey, ...]
+    sizes: tuple[int, ...] = ()
+
+    @property
+    def current(self) -> VerifierKey:
+        """The key that signs now."""
+        return self.keys[-1]
+
+    def may_sign(self, number: int, size: int) -> bool:
+        """Whether the key of that number may sign a head of that size."""
+        after = number == 0 or size >= self.sizes[number - 1]
+        before = number == len(self.sizes) or size <= self.sizes[number]
+        return after and before
+
+    def verify(self, data: bytes) -> Checkpoint:
+        """The checkpoint that a key of this log signed within its sizes, and none signed badly or outside them."""
+        note = parse_note(data)
+        checkpoint = read_checkpoint_text(note.text)
+        signed = False
+        for number, key in enumerate(self.keys):
+            if not any((one.name, one.key_id) == (key.name, key.key_id) for one in note.signatures):
+                continue
+            verify_note(note, key)
+            if not self.may_sign(number, checkpoint.size):
+                raise ValueError(f"key {number + 1} of the log may not sign a head of {checkpoint.size} entries")
+            signed = True
+        if not signed:
+            raise ValueError("the note is not signed by this key")
+        if checkpoint.origin != self.current.name:
+            raise ValueError("the checkpoint is of another log than its key")
+        return checkpoint
+
+
+def log_keys(key: VerifierKey | LogKeys) -> LogKeys:
+    """A single key is a log that never changed its key."""
+    return key if isinstance(key, LogKeys) else LogKeys(keys=(key,))
+
+
+def rotation_path(number: int) -> str:
+    """Where a log keeps its ``number``-th rotation."""
+    return f"rotation/{number}"
+
+
+def parse_rotation(data: bytes) -> Rotation:
+    """Read one strictly and check both signatures; ``ValueError`` where any byte is out of place."""
+    note = parse_note(data)
+    lines = note.text.decode().split("\n")
+    words = [line.split(" ") for line in lines[1:-1]]
+    if lines[0] != ROTATION_HEAD or [one[0] for one in words] != ["origin", "number", "size", "old", "new"]:
+        raise ValueError("not a rotation of keys")
+    if any(len(one) != 2 for one in words):
+        raise ValueError("a line of the rotation has more than a name and a value")
+    origin, number, size, old, new = (one[1] for one in words)
+    made = Rotation(number=decimal(number), size=decimal(size), old=parse_vkey(old), new=parse_vkey(new))
+    if made.text != note.text or {made.old.name, made.new.name} != {origin} or made.old == made.new:
+        raise ValueError("the rotation does not name two keys of one log")
+    if len(note.signatures) != 2:
+        raise ValueError("a rotation has two signatures, and no others")
+    for key in (made.old, made.new):
+        verify_note(note, key)
+    return made
+
+
+def read_log_keys(first: VerifierKey, read: Callable[[str], bytes | None]) -> LogKeys:
+    """The keys that followed ``first``; ``read`` gives a file of the log, None where there is none.
+
+    Raises ValueError for a rotation that is not signed by both, does not follow, or goes back in size.
+    """
+    keys, sizes = [first], list[int]()
+    for number in range(1, MAX_ROTATIONS + 1):
+        data = read(rotation_path(number))
+        if data is None:
+            return LogKeys(keys=tuple(keys), sizes=tuple(sizes))
+        made = parse_rotation(data)
+        if made.number != number or made.old != keys[-1] or made.new in keys or made.size < (sizes or [0])[-1]:
+            raise ValueError(f"rotation {number} does not follow the one before it")
+        keys.append(made.new)
+        sizes.append(made.size)
+    raise ValueError("the log has more rotations than any log we know")
 
 
 # Where a log keeps its hashes and entries: C2SP tlog-tiles, paths relative to the log's folder.
@@ -450,17 +547,20 @@ def parse_proof(data: bytes) -> Proof:
     )
 
 
-def verify_proof(data: bytes, *, key: VerifierKey, leaf: bytes) -> Proof:
+def verify_proof(data: bytes, *, key: VerifierKey | LogKeys, leaf: bytes) -> Proof:
     """The receipt is signed by ``key`` and proves the entry with this leaf hash; ``ValueError`` where not."""
     proof = parse_proof(data)
-    checkpoint = verify_checkpoint(proof.signed_checkpoint, key)
+    checkpoint = log_keys(key).verify(proof.signed_checkpoint)
     verify_inclusion(index=proof.index, size=checkpoint.size, leaf=leaf, proof=proof.path, root=checkpoint.root)
     return proof
 
 
-# Whose word a reader wants besides the log's: C2SP tlog-cosignature (type 0x04) and tlog-policy.
+# Whose word a reader wants besides the log's: C2SP tlog-cosignature (types 0x04, 0x06) and tlog-policy.
 
 COSIGNATURE = b"\x04"
+ML_DSA = b"\x06"
+_KEY_BYTES = {COSIGNATURE: 32, ML_DSA: 1312}
+_VALUE_BYTES = {COSIGNATURE: 8 + 64, ML_DSA: 8 + 2420}
 NO_QUORUM = "none"
 
 
@@ -470,14 +570,15 @@ class WitnessKey:
 
     name: str
     public_key: bytes
+    algorithm: bytes = COSIGNATURE
 
     @property
     def key_id(self) -> bytes:
-        """First 4 bytes of SHA-256(name || 0x0A || 0x04 || key)."""
-        return sha256(self.name.encode() + b"\n" + COSIGNATURE + self.public_key).digest()[:4]
+        """First 4 bytes of SHA-256(name || 0x0A || type || key)."""
+        return sha256(self.name.encode() + b"\n" + self.algorithm + self.public_key).digest()[:4]
 
     def __str__(self) -> str:
-        return f"{self.name}+{self.key_id.hex()}+{base64.b64encode(COSIGNATURE + self.public_key).decode()}"
+        return f"{self.name}+{self.key_id.hex()}+{base64.b64encode(self.algorithm + self.public_key).decode()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -511,12 +612,12 @@ class Policy:
 
 
 def parse_witness_key(line: str) -> WitnessKey:
-    """``name+id+base64(0x04 || key)``; its id must be its own."""
+    """``name+id+base64(type || key)``, of type 0x04 (Ed25519) or 0x06 (ML-DSA-44); its id must be its own."""
     parts = line.split("+", 2)
     raw = strict_base64(parts[2]) if len(parts) == 3 else b""
-    if raw[:1] != COSIGNATURE or len(raw) != 33 or not parts[0] or any(c.isspace() for c in parts[0]):
-        raise ValueError("a witness key has the form name+id+key, of type 0x04")
-    key = WitnessKey(name=parts[0], public_key=raw[1:])
+    if len(raw) - 1 != _KEY_BYTES.get(raw[:1]) or not parts[0] or any(c.isspace() for c in parts[0]):
+        raise ValueError("a witness key has the form name+id+key, of type 0x04 or 0x06")
+    key = WitnessKey(name=parts[0], public_key=raw[1:], algorithm=raw[:1])
     if parts[1] != key.key_id.hex():
         raise ValueError("the witness key's id is not the hash of its name and key")
     return key
@@ -572,19 +673,35 @@ def cosigned_at(note: Note, key: WitnessKey) -> int | None:
 
 def verify_cosignature(text: bytes, key: WitnessKey, value: bytes) -> int:
     """The time a good cosignature states; ``ValueError`` where it is not good."""
-    if len(value) != 72:
-        raise ValueError("a cosignature is not 72 bytes long")
+    if len(value) != _VALUE_BYTES[key.algorithm]:
+        raise ValueError(f"a cosignature of this type is {_VALUE_BYTES[key.algorithm]} bytes long")
     time = int.from_bytes(value[:8], "big")
     try:
-        Ed25519PublicKey.from_public_bytes(key.public_key).verify(value[8:], cosigned_message(text, time))
+        _public_key(key).verify(value[8:], cosigned_message(text, time, key))
     except InvalidSignature:
         raise ValueError(f"the cosignature of {key.name} does not verify") from None
     return time
 
 
-def cosigned_message(text: bytes, time: int) -> bytes:
-    """What a witness signs for a checkpoint's text (tlog-cosignature, "Format")."""
-    return b"cosignature/v1\ntime %d\n" % time + text
+def cosigned_message(text: bytes, time: int, key: WitnessKey | None = None) -> bytes:
+    """What a witness signs for a checkpoint's text (tlog-cosignature, "Ed25519" and "ML-DSA-44 signed message")."""
+    if key is None or key.algorithm == COSIGNATURE:
+        return b"cosignature/v1\ntime %d\n" % time + text
+    head = read_checkpoint_text(text)
+    name, origin = key.name.encode(), head.origin.encode()
+    names = len(name).to_bytes(1, "big") + name + time.to_bytes(8, "big") + len(origin).to_bytes(1, "big") + origin
+    return b"subtree/v1\n\0" + names + bytes(8) + head.size.to_bytes(8, "big") + head.root
+
+
+def _public_key(key: WitnessKey) -> Any:
+    """A verifier that cannot check a signature refuses it: an old ``cryptography`` has no ML-DSA."""
+    if key.algorithm == COSIGNATURE:
+        return Ed25519PublicKey.from_public_bytes(key.public_key)
+    try:
+        from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
+    except ImportError:
+        raise ValueError("this version of cryptography cannot check ML-DSA-44") from None
+    return MLDSA44PublicKey.from_public_bytes(key.public_key)
 
 
 def _group(needed: str, members: Iterable[str], known: set[str]) -> Group:
@@ -674,8 +791,11 @@ class Tree:
         return self.levels[level][tile.first : tile.first + tile.width] if level < len(self.levels) else []
 
 
-def audit(folder: LogFolder, checkpoint: Checkpoint) -> tuple[Tree, int]:
-    """The tree the checkpoint signs, and how many further entries lie there unsigned; raises a ``Finding``."""
+def audit(folder: LogFolder, checkpoint: Checkpoint, known: frozenset[str] = frozenset()) -> tuple[Tree, int]:
+    """The tree the checkpoint signs, and how many further entries lie there unsigned; raises a ``Finding``.
+
+    ``known`` files were checked by whoever calls and are no part of the tree.
+    """
     for tile in promised_tiles(checkpoint.size):
         if tile.path not in folder.paths:
             raise Contradiction(tile.path, "is missing, although the checkpoint promises it")
@@ -685,7 +805,7 @@ def audit(folder: LogFolder, checkpoint: Checkpoint) -> tuple[Tree, int]:
     if tree.root(checkpoint.size) != checkpoint.root:
         raise _blame(folder, tree, checkpoint)
     _extend(folder, tree)
-    for path in sorted(folder.paths - {CHECKPOINT, VKEY}):
+    for path in sorted(folder.paths - {CHECKPOINT, VKEY} - known):
         _compare(folder, tree, path)
     return tree, tree.size - checkpoint.size
 
@@ -801,21 +921,23 @@ def verify_log(
     verdict = Verdict(state="unknown", detail="", key_on_trust=key is None)
     try:
         files = LogFolder(_existing(folder))
-        vkey = _choose_key(files, key)
-        checkpoint = _signed(files.read(CHECKPOINT), vkey, place=CHECKPOINT) if CHECKPOINT in files.paths else None
+        keys = _choose_keys(files, key)
+        checkpoint = _signed(files.read(CHECKPOINT), keys, place=CHECKPOINT) if CHECKPOINT in files.paths else None
         if checkpoint is None:
             raise Inconclusive(CHECKPOINT, "is not there")
         verdict = replace(verdict, size=checkpoint.size, root_b64=base64.b64encode(checkpoint.root).decode())
         witnesses = () if policy is None else _witnessed(files.read(CHECKPOINT), policy)
-        tree, unsigned = audit(files, checkpoint)
+        rotations = frozenset(map(rotation_path, range(1, len(keys.keys))))
+        tree, unsigned = audit(files, checkpoint, rotations)
         for number, receipt in enumerate(receipts, start=1):
-            _check_receipt(tree, checkpoint, vkey, receipt, f"receipt {number}")
+            _check_receipt(tree, checkpoint, keys, receipt, f"receipt {number}")
         if since is not None:
-            _check_since(tree, checkpoint, vkey, since)
+            _check_since(tree, checkpoint, keys, since)
     except Finding as finding:
         state: State = "tampered" if isinstance(finding, Contradiction) else "unknown"
         return replace(verdict, state=state, place=finding.place, detail=finding.detail)
-    return replace(verdict, state="proven", detail=_summary(checkpoint, unsigned, receipts, since, witnesses))
+    head = checkpoint, unsigned, len(rotations)
+    return replace(verdict, state="proven", detail=_summary(head, receipts, since, witnesses))
 
 
 def _existing(folder: Path) -> Path:
@@ -824,13 +946,29 @@ def _existing(folder: Path) -> Path:
     return folder
 
 
-def _choose_key(files: LogFolder, given: str | None) -> VerifierKey:
-    """The given key, or the folder's; where both are there they must be the same."""
+def _choose_keys(files: LogFolder, given: str | None) -> LogKeys:
+    """The log's keys. A given one must be among them: each vouches for its neighbours, so one kept key is enough."""
     wanted = _parse_given(given) if given is not None else None
-    if VKEY not in files.paths:
-        if wanted is None:
-            raise Inconclusive(VKEY, "is not there and no key was given")
-        return wanted
+    if VKEY not in files.paths and wanted is None:
+        raise Inconclusive(VKEY, "is not there and no key was given")
+    found = _first_key(files) if VKEY in files.paths else wanted
+    assert found is not None  # noqa: S101  one of the two is there
+    place = [VKEY]
+
+    def read(path: str) -> bytes | None:
+        place.append(path)
+        return files.read(path) if path in files.paths else None
+
+    try:
+        keys = read_log_keys(found, read)
+    except ValueError as error:
+        raise Contradiction(place[-1], str(error)) from None
+    if wanted is not None and wanted not in keys.keys:
+        raise Contradiction(VKEY, "is not the key that was given")
+    return keys
+
+
+def _first_key(files: LogFolder) -> VerifierKey:
     line = files.read(VKEY)
     try:
         found = parse_vkey(line.decode("ascii").removesuffix("\n"))
@@ -838,8 +976,6 @@ def _choose_key(files: LogFolder, given: str | None) -> VerifierKey:
         raise Contradiction(VKEY, str(error)) from None
     if line != f"{found}\n".encode():
         raise Contradiction(VKEY, "is not one line with one key")
-    if wanted is not None and found != wanted:
-        raise Contradiction(VKEY, "is not the key that was given")
     return found
 
 
@@ -850,9 +986,9 @@ def _parse_given(given: str) -> VerifierKey:
         raise Inconclusive("given key", str(error)) from None
 
 
-def _signed(data: bytes, key: VerifierKey, *, place: str) -> Checkpoint:
+def _signed(data: bytes, keys: LogKeys, *, place: str) -> Checkpoint:
     try:
-        return verify_checkpoint(data, key)
+        return keys.verify(data)
     except ValueError as error:
         raise Contradiction(place, str(error)) from None
 
@@ -872,11 +1008,11 @@ def _witnessed(signed: bytes, text: str) -> tuple[str, ...]:
     return found
 
 
-def _check_receipt(tree: Tree, head: Checkpoint, key: VerifierKey, receipt: bytes, place: str) -> None:
+def _check_receipt(tree: Tree, head: Checkpoint, keys: LogKeys, receipt: bytes, place: str) -> None:
     """A receipt must be signed, fit the log as it was then, and prove the entry that stands there now."""
     try:
         proof = parse_proof(receipt)
-        checkpoint = verify_checkpoint(proof.signed_checkpoint, key)
+        checkpoint = keys.verify(proof.signed_checkpoint)
     except ValueError as error:
         # What cannot be shown to be ours proves nothing either way, but the log is not proven over it.
         raise Inconclusive(place, str(error)) from None
@@ -884,14 +1020,14 @@ def _check_receipt(tree: Tree, head: Checkpoint, key: VerifierKey, receipt: byte
     if proof.index >= checkpoint.size:
         raise Inconclusive(place, "its index lies outside its own checkpoint")
     try:
-        verify_proof(receipt, key=key, leaf=tree.levels[0][proof.index])
+        verify_proof(receipt, key=keys, leaf=tree.levels[0][proof.index])
     except ValueError as error:
         raise Inconclusive(place, f"{error}, although its checkpoint is the log's") from None
 
 
-def _check_since(tree: Tree, head: Checkpoint, key: VerifierKey, kept: bytes) -> None:
+def _check_since(tree: Tree, head: Checkpoint, keys: LogKeys, kept: bytes) -> None:
     try:
-        checkpoint = verify_checkpoint(kept, key)
+        checkpoint = keys.verify(kept)
     except ValueError as error:
         raise Inconclusive("since", str(error)) from None
     _check_prefix(tree, head, checkpoint, "since")
@@ -908,9 +1044,13 @@ def _check_prefix(tree: Tree, head: Checkpoint, older: Checkpoint, place: str) -
 
 
 def _summary(
-    checkpoint: Checkpoint, unsigned: int, receipts: Sequence[bytes], since: bytes | None, witnesses: Sequence[str]
+    head: tuple[Checkpoint, int, int], receipts: Sequence[bytes], since: bytes | None, witnesses: Sequence[str]
 ) -> str:
+    """``head``: the checkpoint, how many entries are not signed yet, how many rotations of keys."""
+    checkpoint, unsigned, rotations = head
     parts = [f"all {checkpoint.size} entries and all tiles lie under the signed root"]
+    if rotations:
+        parts.append(f"{rotations} change{'s' if rotations > 1 else ''} of key, each signed by both keys")
     if receipts:
         parts.append(f"{len(receipts)} receipt{'s' if len(receipts) > 1 else ''} confirmed")
     if since is not None:

@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
 
@@ -26,14 +27,17 @@ from gateway.crypt4gh.streams import Source
 from gateway.env import Env, Objects
 from gateway.errors import BadInput, Unavailable
 from gateway.journal import Journal
-from gateway.keys import FileKeys
+from gateway.keys import FileKeys, KeyName
+from gateway.keys.further import Line, ml_dsa_line, sm2_line
+from gateway.keys.token import TokenKeys, open_token
 from gateway.ledger.embedded import LEASE_SECONDS, EmbeddedLedger
 from gateway.ledger.files import DiskLogFiles
+from gateway.ledger.pages import SealedPages
 from gateway.ledger.sequencer import Sequencer
 from gateway.machine import TASKS
 from gateway.machine import SystemClock as SystemClock
 from gateway.machine import SystemRandomness as SystemRandomness
-from gateway.ports import Clock
+from gateway.ports import Clock, Randomness, Signer
 from gateway.sandbox.port import Limits, SandboxError
 from gateway.sandbox.runner import ProcessSandbox
 from gateway.settings import Settings
@@ -41,7 +45,9 @@ from gateway.staging import SealedStore, Staging
 from gateway.store.outbox import SqlLease, SqlOutbox
 from gateway.store.transactions import SqlUnitOfWork, open_engine
 from gateway.telemetry import span
-from gateway.verifier.policy import parse_policy
+from gateway.verifier.further import Sm2Key
+from gateway.verifier.note import VerifierKey
+from gateway.verifier.policy import WitnessKey, parse_policy
 from gateway.witness import Cosigning
 from gateway.witness_http import HttpPost
 from policies.decide import load_policy
@@ -80,7 +86,7 @@ def make_home(settings: Settings, *, demo: bool) -> Home:
         made = settings.origin or f"{'demo' if demo else 'tongguan'}-{secrets.token_hex(4)}.example/provisions-{year}"
         _write_private(mark, json.dumps({"demo": demo, "origin": made, "format": 1}) + "\n")
         home = read_home(settings)
-    keys = FileKeys(root / "keys", SystemRandomness())
+    keys = open_keys(settings, SystemRandomness())
     keys.create_all()
     keys.add_custodian("gateway")
     migrate(settings)
@@ -134,7 +140,7 @@ def open_env(
     """
     home = read_home(settings)
     random = SystemRandomness()
-    keys = FileKeys(home.root / "keys", random)
+    keys = open_keys(settings, random)
     engine = open_engine(database_url(settings))
     uow = SqlUnitOfWork(engine, halt=halt)
     files = DiskLogFiles(home.ledger, halt=halt)
@@ -143,21 +149,24 @@ def open_env(
     sequencer = Sequencer(
         outbox=SqlOutbox(uow, home.origin),
         files=files,
-        signer=keys.ledger_signer(home.origin),
+        signer=next(keys.ledger_signers(home.origin)),
         clock=used_clock,
         origin=home.origin,
         fence=lease.take,
+        signers=partial(signer_of, keys, home.origin),
+        further=[line for _, line in further_lines(settings, keys, home.origin, random)],
     )
     cosigning = open_cosigning(settings, files, used_clock)
     journal = open_journal(settings, home, keys, uow)
     keep = (lambda _size: None) if journal is None else journal.append
     seen = [one for one in (journal and journal.end, cosigning and cosigning.floor) if one]
+    pages = SealedPages(home.root / "facts", origin=home.origin, seal=keys.wrap, unseal=keys.unwrap)
     sequencer.floor = lambda: max((one() for one in seen), default=0)
     env = Env(
         uow=uow,
         clock=used_clock,
         random=random,
-        ledger=EmbeddedLedger(sequencer, files, lease, cosigners=cosigning, journal=keep),
+        ledger=EmbeddedLedger(sequencer, files, lease, cosigners=cosigning, journal=keep, pages=pages),
         keys=keys,
         sandbox=_Sandboxed(ProcessSandbox(tasks=TASKS), limits or Limits()),
         staging=Staging(home.root / "staging", keys, random),
@@ -169,6 +178,34 @@ def open_env(
         settings=settings.model_dump(include={"session_hours", "token_minutes", "epoch_poll_seconds", "places"}),
     )
     return env, engine
+
+
+def open_keys(settings: Settings, random: Randomness) -> FileKeys:
+    """The keys of the home; the log's own in a token where the settings name one."""
+    root = settings.home / "keys"
+    if settings.pkcs11_module is None:
+        return FileKeys(root, random)
+    token = open_token(settings.pkcs11_module, settings.pkcs11_token, settings.pkcs11_pin_file)
+    return TokenKeys(root, random, token)
+
+
+def further_lines(
+    settings: Settings, keys: FileKeys, origin: str, random: Randomness
+) -> list[tuple[WitnessKey | Sm2Key, Line]]:
+    """The lines that the settings want, each with its public key; a key is made when it is first wanted."""
+    made: list[tuple[WitnessKey | Sm2Key, Line]] = []
+    for kind in filter(None, settings.further_lines.split(",")):
+        name = KeyName.LEDGER_ML_DSA if kind == "ml-dsa" else KeyName.LEDGER_SM2
+        if not keys.versions(name):
+            keys.rotate(name)
+        seed = keys.secret(name)
+        made.append(ml_dsa_line(origin, seed) if kind == "ml-dsa" else sm2_line(origin, seed, random.token))
+    return made
+
+
+def signer_of(keys: FileKeys, origin: str, key: VerifierKey) -> Signer | None:
+    """The signing key whose public half that is, or None."""
+    return next((one for one in keys.ledger_signers(origin) if one.public_key == key.public_key), None)
 
 
 def open_journal(settings: Settings, home: Home, keys: FileKeys, uow: SqlUnitOfWork) -> Journal | None:

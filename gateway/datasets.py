@@ -26,6 +26,8 @@ from gateway.vault import close_vault, open_vault
 from policies.labels import propose
 
 MANIFEST = "manifest.yaml"
+MADE_FROM = {"frequencies": "vcf"}
+"""Kinds that a recipe makes from files of another kind."""
 SIDE_FILES = (".bai", ".tbi", ".csi", ".crai", ".md", ".yaml", ".yml")
 
 
@@ -193,12 +195,15 @@ class _New:
 
 def _file(objects: Objects, entry: Mapping[str, Any], sniffed: Mapping[str, Any]) -> dict[str, Any]:
     path, checksum = entry["path"], objects.checksum(entry["path"])
-    if sniffed["kind"] != entry["kind"]:
+    # A matrix is a table by its bytes; that its columns are people is what the manifest says.
+    matrix = entry["kind"] == "matrix" and sniffed["form"] == "csv"
+    if sniffed["kind"] != entry["kind"] and not matrix:
         raise BadInput(f"{path}: the manifest says {entry['kind']}, but the file holds {sniffed['kind']}")
     if entry.get("checksum", checksum) != checksum:
         raise BadInput(f"{path}: the checksum is not the one the manifest gives")
     size = objects.size(path)
-    return {"path": path, "kind": entry["kind"], "checksum": checksum, "size": size, "samples": sniffed["samples"]}
+    samples = sniffed["columns"][1:] if matrix else sniffed["samples"]
+    return {"path": path, "kind": entry["kind"], "checksum": checksum, "size": size, "samples": samples}
 
 
 def _people(env: Env, actor: Actor, source: Source) -> dict[str, str]:
@@ -246,8 +251,7 @@ def _store_view(tx: Tx, env: Env, new: _New, view: Mapping[str, Any], objects: S
     kinds = {entry["kind"] for entry in new.objects if entry["id"] in objects}
     if len(kinds) != 1:
         raise BadInput(f"{MANIFEST}: view {view['name']}: its files are of different kinds")
-    kind = kinds.pop()
-    recipe, recipe_digest = _recipe(view["recipe"], kind)
+    recipe, recipe_digest, kind = _recipe(view["recipe"], kinds.pop())
     label = propose(kind, assay=new.source.manifest["hgr"].get("category", ""))
     put_fact(
         tx,
@@ -271,18 +275,18 @@ def _store_view(tx: Tx, env: Env, new: _New, view: Mapping[str, Any], objects: S
     )
 
 
-def _recipe(name: str, kind: str) -> tuple[str, str]:
-    """A stored recipe: its text and every file it names, as JSON; and the digest of that closure and the code
-    version."""
+def _recipe(name: str, kind: str) -> tuple[str, str, str]:
+    """A stored recipe: its text and every file it names, as JSON; the digest of that closure and the code version;
+    and the kind of what it makes."""
     if name == "none":
-        return json.dumps(None), ""
+        return json.dumps(None), "", kind
     if name not in NAMES:
         raise BadInput(f"{MANIFEST}: recipe {str(name)[:60]} is not one of {', '.join(NAMES)}, none")
     loaded = default_recipe(name)
-    if loaded.kind != kind:
+    if kind != MADE_FROM.get(loaded.kind, loaded.kind):
         raise BadInput(f"{MANIFEST}: recipe {name} is for {loaded.kind}, the view holds {kind}")
     closure = {file: base64.b64encode(default_file(file)).decode() for file in sorted(loaded.files)}
-    return json.dumps({"text": default_text(name).decode(), "files": closure}), loaded.digest
+    return json.dumps({"text": default_text(name).decode(), "files": closure}), loaded.digest, loaded.kind
 
 
 def _object_row(new: _New, custodian: str, entry: Mapping[str, Any]) -> Row:

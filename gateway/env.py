@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol
 
-from gateway.ports import Clock, Randomness, Reached, UnitOfWork
+from gateway.ports import Clock, Randomness, Reached, Signer, UnitOfWork
+from gateway.verifier.rotation import LogKeys, Rotation
 from policies.decide import Policy
 
 
@@ -42,6 +43,12 @@ class Ledger(Protocol):
 
     def confirm(self) -> int:
         """``sync``, and the size up to which hand-over may rely on the log: in witnessed mode the cosigned one."""
+
+    def keys(self) -> LogKeys:
+        """The keys of the log, the present one last."""
+
+    def rotate(self, signer: Signer) -> Rotation:
+        """From the present size on that signer's key signs."""
 
     def facts(self) -> FactsOfLog:
         """The facts of the log up to its published size."""

@@ -38,6 +38,7 @@ PUBLIC_KEYS: Mapping[str, frozenset[str]] = {
     "release.arrived": frozenset({"release", "opened", "files", "statement"}),
     "release.close": frozenset({"release", "opened", "ended", "bytes_charged", "sessions"}),
     "act.refuse": frozenset({"act", "about", "rules"}),
+    "key.rotate": frozenset({"number", "old", "new"}),
 }  # fmt: skip
 FACT_KEYS = frozenset({"fact"})
 

@@ -1,6 +1,6 @@
 """The off-host journal: what a restored backup must learn before anything leaves again.
 
-Every published entry goes, sealed under the key-encryption key, into a folder that is not on this machine: its bytes,
+Every published entry goes, sealed under the backup key, into a folder that is not on this machine: its bytes,
 the fact row it speaks of, the consents under a consent set, and for a release its row, its counts and its quota. One
 file is one stretch of positions. It is written before witnesses are asked and before anything is handed over.
 
@@ -61,7 +61,7 @@ class Journal:
         while self._end < size:
             start, end = self._end, min(self._end + STRETCH, size)
             body = self._uow.read(lambda tx, start=start, end=end: _stretch(tx, start, end))  # type: ignore[misc]
-            blob = self._keys.wrap(self._context(start, end), canonical(body))
+            blob = self._keys.seal_apart(self._context(start, end), canonical(body))
             self._disk().write(f"{start:012}.{end:012}", blob)
             self._end = end
 
@@ -85,7 +85,7 @@ class Journal:
     def _opened(self, start: int, end: int) -> list[dict[str, Any]]:
         blob = self._disk().read(f"{start:012}.{end:012}") or b""
         try:
-            body: list[dict[str, Any]] = json.loads(self._keys.unwrap(self._context(start, end), blob))
+            body: list[dict[str, Any]] = json.loads(self._keys.open_apart(self._context(start, end), blob))
         except (KeysError, ValueError):
             raise LedgerUnavailable(f"the journal's file {start:012}.{end:012} does not open with these keys") from None
         return body

@@ -133,6 +133,7 @@ def _opened_row(tx: Tx, entry: Entry) -> dict[str, Any]:
         "release": public["release"],
         "position": entry.position,
         "recipient": _institution(tx, opened["recipient"]),
+        "recipient_id": opened["recipient"],
         "place": opened["place_of_access"],
         "dataset": public["dataset"],
         "view": public["view"],

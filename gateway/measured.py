@@ -14,6 +14,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 from deid.joint import JointRisk, joint_risk
@@ -23,6 +24,8 @@ from policies.facts import RiskFacts
 from policies.gates import table_limits
 
 SIGN_RISK = "sign-risk"
+PERSON_LEVEL = frozenset({"vcf", "matrix", "reads", "fastq"})
+"""Kinds in which a person's own values stand: whoever has theirs from elsewhere finds them."""
 Partition = Mapping[str, tuple[int, ...]]
 
 
@@ -47,7 +50,7 @@ def risk_facts(tx: Tx, rows: Mapping[str, Any], row: Row, *, required: bool) -> 
     k, least = table_limits(tier)
     core = None if row["core_view_id"] is None else tx.get("core_view", row["core_view_id"])
     if core is None:
-        return RiskFacts(required=required, k_wanted=k, l_wanted=least, linkable=kind == "vcf")
+        return RiskFacts(required=required, k_wanted=k, l_wanted=least, linkable=kind in PERSON_LEVEL)
     found = measure(tx, rows, core)
     return RiskFacts(
         measured=core["state"] == "assessed",
@@ -59,7 +62,19 @@ def risk_facts(tx: Tx, rows: Mapping[str, Any], row: Row, *, required: bool) -> 
         k_wanted=k,
         l_wanted=least,
         signed=tier == "controlled" and _signed(tx, rows, found),
+        **_of_frequencies(core["risk"] or {}),
     )
+
+
+def _of_frequencies(risk: Mapping[str, Any]) -> dict[str, Any]:
+    """The fewest people behind a count, and the power to tell who was counted at 5 % false positives, rounded up.
+
+    What is released is a frozen core view, held a batch of people apart from the last one: a snapshot.
+    """
+    if "min_count" not in risk:
+        return {}
+    power = risk.get("genomic", {}).get("lr_power_at_5pct_fpr", 1.0)
+    return {"min_count": int(risk["min_count"]), "lr_power_permille": ceil(power * 1000), "snapshot": True}
 
 
 def measure(tx: Tx, rows: Mapping[str, Any], core: Row) -> Measured:
@@ -68,7 +83,7 @@ def measure(tx: Tx, rows: Mapping[str, Any], core: Row) -> Measured:
     kinds = {core["view_id"]: rows["view"]["kind"]} | {view["id"]: view["kind"] for view in _views(tx, held)}
     # An older state of this view and each other view the audience has; the same core view adds nothing to itself.
     tables = [other for other in held if kinds.get(other["view_id"]) == "table"]
-    linkable = any(kinds.get(other["view_id"]) != "table" for other in (core, *held))
+    linkable = any(kinds.get(other["view_id"]) not in {"table", "frequencies"} for other in (core, *held))
     joint = JointRisk(k=0, uniques=0, l=0) if kinds[core["view_id"]] != "table" else _joint(tx, core, tables)
     return Measured(core_id=core["id"], k=joint.k, l=joint.l, linkable=linkable, tables_held=len(tables))
 

@@ -139,7 +139,12 @@ def _prepare(env: Env, row: Row) -> None:
 
 def _seal(env: Env, row: Row) -> None:
     """prepared -> sealed. New pseudonym order, new data key, sealed once to the key bound in the grant."""
-    copy_id = copy_originals(env, row) if is_return(row) else make_copy(env, row)
+    try:
+        copy_id = copy_originals(env, row) if is_return(row) else make_copy(env, row)
+    except Conflict:
+        # Somebody withdrew since it was prepared, and the core view died with that: what was decided on it is void.
+        env.uow.run(lambda tx: _start_again(tx, env, row) if _still(tx, row) else None)
+        return
     _move(env, row, "sealed", copy_id=copy_id)
 
 

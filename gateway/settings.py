@@ -82,6 +82,19 @@ class Settings(BaseSettings):
         description="Folder off this machine, there beforehand, for the sealed journal that a restored backup is "
         "brought up from; unset means that a restore loses what came after the backup",
     )
+    further_lines: str = Field(
+        default="",
+        pattern=r"^$|^(ml-dsa|sm2)(,(ml-dsa|sm2))?$",
+        description="Further signature lines on each checkpoint: `ml-dsa`, `sm2`, or both with a comma; empty: none",
+    )
+    pkcs11_module: Path | None = Field(
+        default=None,
+        description="PKCS#11 library of the token that keeps the ledger's signing key; unset means a file in the home",
+    )
+    pkcs11_token: str = Field(default="tongguan", description="Label of that token")
+    pkcs11_pin_file: Path | None = Field(
+        default=None, description="File (0600) with that token's PIN; needed where a token is named"
+    )
     token_minutes: int = Field(default=60, ge=1, le=1440, description="Life of a bearer token, in minutes")
     session_hours: int = Field(default=12, ge=1, le=168, description="Life of a session, in hours")
     epoch_poll_seconds: float = Field(

@@ -30,7 +30,8 @@ from gateway.ports import Row, Tx
 from gateway.times import parse, stamp
 from gateway.vault import open_vault
 
-ENDINGS = {"vcf": "vcf.gz", "table": "parquet"}
+ENDINGS = {"vcf": "vcf.gz", "table": "parquet", "matrix": "tsv.gz", "frequencies": "vcf.gz"}
+"""Kinds that can be released, and how their files end; any other is refused with its name."""
 COPY_DAYS = 14
 
 
@@ -46,6 +47,7 @@ class Plan:
     permitted: Sequence[str]
     people: Mapping[str, Any]
     identifiers: Sequence[str]
+    earlier: Sequence[str] | None
     drawn: Mapping[str, Any]
 
 
@@ -110,6 +112,8 @@ def _plan(tx: Tx, env: Env, evidence: Evidence) -> Plan:
     recipe = json.loads(view["recipe"] or "null")
     if recipe is None:
         raise BadInput("this view has no recipe, so nothing can be made of it", code="no_recipe")
+    if view["kind"] not in ENDINGS:
+        raise BadInput(f"views of kind {view['kind']} cannot be released yet", code="kind_not_released")
     vault = open_vault(tx, env, dataset["id"])
     found = {row["id"]: row for row in tx.find("data_object", dataset_id=dataset["id"])}
     identity = view_identity(
@@ -130,10 +134,28 @@ def _plan(tx: Tx, env: Env, evidence: Evidence) -> Plan:
         permitted=evidence.permitted.ids,
         people=vault["people"],
         identifiers=vault["identifiers"],
+        earlier=_last_snapshot(tx, view, identity),
         drawn=drawn_for(
             _loaded(recipe), evidence.permitted.ids, vault["people"], dataset=dataset["id"], view=view["id"]
         ),
     )
+
+
+def _last_snapshot(tx: Tx, view: Row, identity: str) -> list[str] | None:
+    """Whom the last released state of this view counted: fewer people than a batch may not lie between two of them."""
+    released = [row for row in tx.find("release", view_id=view["id"], outcome="permit") if row["core_view_id"]]
+    others = sorted((row["requested_at"], row["core_view_id"]) for row in released if row["core_view_id"] != identity)
+    if view["kind"] != "frequencies" or not others:
+        return None
+    return [row["participant_id"] for row in tx.find("core_member", core_view_id=others[-1][1])]
+
+
+def _snapshot(plan: Plan, source: Row) -> dict[str, Any]:
+    """The last snapshot's people by what this file calls them; one it no longer names counts as one who left."""
+    if plan.earlier is None:
+        return {}
+    names = {person: plan.people.get(person, {}).get("samples", {}).get(source["id"]) for person in plan.earlier}
+    return {"earlier": [name for person, known in names.items() for name in known or [person]]}
 
 
 def _loaded(recipe: Mapping[str, Any]) -> Recipe:
@@ -152,6 +174,7 @@ def _part(env: Env, plan: Plan, source: Row, name: str) -> tuple[dict[str, Any],
         "recipe": plan.recipe["text"],
         "files": plan.recipe["files"],
         "participants": _participants(plan, source),
+        **_snapshot(plan, source),
         **plan.drawn,
     }
     with ExitStack() as stack:
@@ -207,7 +230,8 @@ class Assessed:
 def worst_of(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """One risk for a view of several files: of each number the one that protects least.
 
-    Counts of what gives a person away (``_max``) and everything not named below grow with risk; k and l fall with it.
+    Counts of what gives a person away (``_max``) and everything not named below grow with risk; k, l and the fewest
+    people behind a count fall with it.
     Singletons of the same person in two files add up, so ``_max`` of genotypes is summed: an upper bound.
     """
     whole: dict[str, Any] = {}
@@ -219,7 +243,7 @@ def worst_of(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             elif isinstance(value, Mapping):
                 whole[name] = _worst_genomic(known, value) if name == "genomic" else {**known, **value}
             elif isinstance(value, (int, float)):
-                whole[name] = (min if name in {"k", "l"} else max)(known, value)
+                whole[name] = (min if name in {"k", "l", "min_count"} else max)(known, value)
     return whole
 
 
@@ -277,18 +301,20 @@ def _copy_inputs(tx: Tx, env: Env, row: Row) -> tuple[Row, Row, Row, dict[str, s
     people = open_vault(tx, env, row["dataset_id"])["people"]
     members = [m["participant_id"] for m in tx.find("core_member", core_view_id=core["id"])]
     names = {person: pseudonym(project_key, bytes.fromhex(people[person]["secret"])) for person in members}
-    return {**core, "key_version": version}, grant, key, names
+    view = tx.get("view", core["view_id"])
+    if view is None:
+        raise NotFound("view")
+    return {**core, "key_version": version, "kind": view["kind"]}, grant, key, names
 
 
 def _seal_part(
     env: Env, stored: str, core: Row, part: Mapping[str, Any], names: Mapping[str, str], reader: bytes
 ) -> dict[str, Any]:
     """Rewrite one part under the project's names into staging, then seal it; the plain copy is shredded at once."""
-    kind = "vcf" if part["name"].endswith(".vcf.gz") else "table"
     name = f"{part['name']}.c4gh"
     try:
         with env.staging.open(core["id"], part["name"]) as source, env.staging.create(stored, part["name"]) as plain:
-            spec = {"kind": kind, "names": dict(names)}
+            spec = {"kind": core["kind"], "names": {} if core["kind"] == "frequencies" else dict(names)}
             env.sandbox("deid.copy", spec, inputs={"core": source}, outputs={"copy": plain})
         with env.staging.open(stored, part["name"]) as plain, env.copies.create(stored) as finished:
             sink = HashingWriter(finished)

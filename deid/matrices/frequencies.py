@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import chain
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from deid.bgzf import Text
 from deid.dosages import dosage_of
@@ -124,15 +124,39 @@ class _Released:
         return b"".join(lines)
 
 
-def bound_of(released: BinaryIO) -> dict[str, float]:
-    """Membership power of a released file from its numbers of alleles and people alone (``deid.membership.bound``)."""
-    sites = people = 0
-    workers = Workers(1)
+@dataclass(slots=True)
+class _Seen:
+    """What a released file of frequencies says of itself."""
+
+    alleles: int = 0
+    people: int = 0
+    fewest: int | None = None
+
+    def line(self, line: bytes) -> None:
+        """One site. Nobody carries more than two copies, so half the copies, rounded up, are people at least."""
+        info = dict(part.partition(b"=")[::2] for part in line.split(b"\t", 8)[7].split(b";"))
+        copies, called = list(map(int, info[b"AC"].split(b","))), int(info[b"AN"])
+        self.alleles += len(copies)
+        self.people = max(self.people, called // 2)
+        least = -(-min((*copies, called - sum(copies))) // 2)
+        self.fewest = least if self.fewest is None else min(self.fewest, least)
+
+
+def assess_frequencies(released: BinaryIO) -> dict[str, Any]:
+    """What a released file gives away, by its own bytes alone.
+
+    ``min_count``: the fewest people who can stand behind a count, that of REF included (0 where there is no site);
+    ``genomic``: the membership power from the numbers of alleles and people (``deid.membership.bound``).
+    """
+    seen, workers = _Seen(), Workers(1)
     pieces = read_text(released, workers)
     _, rest = split_header(pieces)
     for chunk in whole_lines(rest, pieces):
         for line in bytes(chunk).splitlines():
-            info = dict(part.partition(b"=")[::2] for part in line.split(b"\t", 8)[7].split(b";"))
-            sites += info[b"AC"].count(b",") + 1
-            people = max(people, int(info[b"AN"]) // 2)
-    return dict(bound(sites, people)) if sites else {f"lr_power_at_{name}_fpr": rate for name, rate in RATES.items()}
+            seen.line(line)
+    power = dict(bound(seen.alleles, seen.people)) if seen.alleles else _no_power()
+    return {"min_count": seen.fewest or 0, "genomic": power}
+
+
+def _no_power() -> dict[str, float]:
+    return {f"lr_power_at_{name}_fpr": rate for name, rate in RATES.items()}

@@ -1,8 +1,8 @@
 """What a client keeps of a server's ledger: its key and its last checkpoint, and the demand that all goes on from them.
 
-The first key is taken on trust and kept; from then on another key, a smaller log, or a log that does not continue the
-kept checkpoint is an alarm and nothing kept is overwritten. Everything shown by the server is checked here: the proof
-is computed from its tiles and compared with both signed roots.
+The first key is taken on trust and kept. From then on another key that the kept one did not sign for, a smaller log, or
+a log that does not continue the kept checkpoint is an alarm, and nothing kept is overwritten. Everything shown by the
+server is checked here: the proof is computed from its tiles and compared with both signed roots.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from pathlib import Path
 from gateway.cli.session import Gateway
 from gateway.errors import BadInput, LedgerUnavailable, Rewritten
 from gateway.ledger.log import TreeFiles
+from gateway.ports import LogFiles
 from gateway.settings import load_settings
 from gateway.verifier import merkle
 from gateway.verifier.audit import CHECKPOINT, VKEY
-from gateway.verifier.note import Checkpoint, VerifierKey, parse_vkey, verify_checkpoint
+from gateway.verifier.note import Checkpoint, VerifierKey, parse_vkey
+from gateway.verifier.rotation import LogKeys, read_log_keys, rotation_path
 
 
 class ServedLog:
@@ -41,21 +43,34 @@ def kept_folder(server: str) -> Path:
     return load_settings().session_file.parent / "ledgers" / sha256(server.encode()).hexdigest()[:32]
 
 
-def keep_up(server: Gateway, folder: Path) -> tuple[VerifierKey, Checkpoint]:
-    """The server's key and its checkpoint, which continues the one kept in ``folder``; it is kept in its place.
+def keep_up(server: Gateway, folder: Path) -> tuple[LogKeys, Checkpoint]:
+    """The server's keys and its checkpoint, which continues the one kept in ``folder``; it is kept in its place.
 
     Raises Rewritten where it does not, LedgerUnavailable where the server cannot show it.
     """
     files = ServedLog(server)
-    key = _pinned_key(files, folder)
+    key = read_keys(_pinned_key(files, folder), files)
     signed = _need(files.read(CHECKPOINT), CHECKPOINT)
     head = _verified(signed, key, "the server's checkpoint")
     kept_file = folder / CHECKPOINT
     if kept_file.exists():
         kept = _verified(kept_file.read_bytes(), key, str(kept_file))
         _demand_continuation(files, kept, head)
+    for number in range(1, len(key.keys)):
+        path = rotation_path(number)
+        _write(folder / path, _need(files.read(path), path))
     _write(kept_file, signed)
     return key, head
+
+
+def read_keys(first: VerifierKey, files: LogFiles) -> LogKeys:
+    """The kept key and those that took its place, each signed for by the one before. Raises Rewritten."""
+    try:
+        return read_log_keys(first, files.read)
+    except ValueError as error:
+        raise Rewritten(
+            f"the server's ledger changed its key in a way that the old key did not sign: {error}"
+        ) from None
 
 
 def _demand_continuation(files: ServedLog, kept: Checkpoint, head: Checkpoint) -> None:
@@ -87,9 +102,9 @@ def _pinned_key(files: ServedLog, folder: Path) -> VerifierKey:
         raise BadInput(f"{pinned}: not a ledger key") from None
 
 
-def _verified(signed: bytes, key: VerifierKey, what: str) -> Checkpoint:
+def _verified(signed: bytes, key: LogKeys, what: str) -> Checkpoint:
     try:
-        return verify_checkpoint(signed, key)
+        return key.verify(signed)
     except ValueError as error:
         raise Rewritten(f"{what}: {error}") from None
 

@@ -10,14 +10,25 @@ from typing import Annotated, Any
 import typer
 
 from gateway.audit import audit_database
-from gateway.bootstrap import database_url, open_env, open_journal, read_home
+from gateway.bootstrap import (
+    SystemRandomness,
+    database_url,
+    further_lines,
+    open_env,
+    open_journal,
+    open_keys,
+    read_home,
+)
 from gateway.errors import BadInput, GatewayError
 from gateway.journal import replay
+from gateway.key_rotation import rotate_log_key
 from gateway.ledger import DiskLogFiles, FactIndex
 from gateway.settings import load_settings
 from gateway.store.transactions import SqlUnitOfWork, open_engine
 from gateway.verifier import verify_log
+from gateway.verifier.further import parse_sm2_key, verify_sm2_line
 from gateway.verifier.note import parse_vkey
+from gateway.verifier.rotation import read_log_keys
 
 ledger = typer.Typer(no_args_is_help=True, help="Prove and read the ledger.")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -47,7 +58,7 @@ def _audit_rows(folder: Path, url: str, body: dict[str, Any]) -> dict[str, Any]:
     try:
         files = DiskLogFiles(folder)
         line = (folder / "log.vkey").read_text("ascii").strip()
-        index = FactIndex(files, key=parse_vkey(line))
+        index = FactIndex(files, keys=lambda: read_log_keys(parse_vkey(line), files.read))
         index.refresh()
         found = SqlUnitOfWork(engine).read(lambda tx: audit_database(tx, files, index))
     except (GatewayError, OSError, ValueError) as error:
@@ -61,18 +72,57 @@ def _audit_rows(folder: Path, url: str, body: dict[str, Any]) -> dict[str, Any]:
     return {**body, **asdict(found), "state": state, "place": next(iter(found.wrong), None), "detail": said}
 
 
+@ledger.command("rotate")
+def ledger_rotate(as_json: AsJson = False) -> None:
+    """Replace the key that signs the log; old and new sign for it. The server may run on. Exit 0 done, 2 it cannot."""
+    env, engine = open_env(load_settings())
+    try:
+        made = rotate_log_key(env)
+    finally:
+        engine.dispose()
+    body = {"number": made.number, "size": made.size, "old": str(made.old), "new": str(made.new)}
+    lines = [f"from {made.size} entries on the log is signed by {made.new}", f"before: {made.old}"]
+    show(body, lines, as_json=as_json)
+
+
+@ledger.command("further-keys")
+def ledger_further_keys(as_json: AsJson = False) -> None:
+    """The public keys of the further signature lines that the settings want: hand them to whoever shall check them."""
+    settings = load_settings()
+    random = SystemRandomness()
+    made = further_lines(settings, open_keys(settings, random), read_home(settings).origin, random)
+    keys = [str(key) for key, _ in made]
+    show(keys, keys or ["there are none; name them in TONGGUAN_FURTHER_LINES"], as_json=as_json)
+
+
+@ledger.command("check-sm2")
+def ledger_check_sm2(
+    signed: Annotated[Path, typer.Argument(help="A checkpoint.")],
+    key: Annotated[str, typer.Option(help="The SM2 key.")],
+) -> None:
+    """Check the SM2 line of a checkpoint. Exit 0 good, 1 not; it proves nothing without the log's own key."""
+    try:
+        verify_sm2_line(signed.read_bytes(), parse_sm2_key(key.strip()))
+    except (OSError, ValueError) as error:
+        print(f"{signed}: {error}")
+        raise typer.Exit(1) from None
+    print(f"{signed}: the SM2 line is good")
+
+
 @ledger.command("replay")
 def ledger_replay(as_json: AsJson = False) -> None:
     """After a restore: bring the database up to the journal, end every token and copy. Exit 0 done, 2 it cannot."""
     settings = load_settings()
     env, engine = open_env(settings)
-    journal = open_journal(settings, read_home(settings), env.keys, SqlUnitOfWork(engine))
-    if journal is None:
-        raise BadInput("there is no journal; name its folder in TONGGUAN_JOURNAL")
-    done = replay(env, journal)
-    env.staging.clean(set())
-    env.ledger.confirm()
-    engine.dispose()
+    try:
+        journal = open_journal(settings, read_home(settings), env.keys, SqlUnitOfWork(engine))
+        if journal is None:
+            raise BadInput("there is no journal; name its folder in TONGGUAN_JOURNAL")
+        done = replay(env, journal)
+        env.staging.clean(set())
+        env.ledger.confirm()
+    finally:
+        engine.dispose()
     said = f"{done.entries} entries and {done.rows} rows replayed, {done.closed} open releases closed as lost"
     show({"entries": done.entries, "rows": done.rows, "closed": done.closed}, [said], as_json=as_json)
 

@@ -17,6 +17,9 @@ from gateway.verifier.__main__ import main as verify_main
 
 receipts.add_to_ledger(ledger)
 ledger.command("export")(reports.export)
+ledger.command("follow")(reports.follow_release)
+ledger.command("open-counts")(reports.open_for_auditor)
+ledger.command("check-counts")(reports.check_counts)
 
 
 @ledger.command("verify")
@@ -43,7 +46,9 @@ def ledger_status(as_json: AsJson = False) -> None:
     """Size, origin and what waits."""
     settings = load_settings()
     env, engine = open_env(settings)
-    size = env.ledger.sync()
-    engine.dispose()
+    try:
+        size = env.ledger.sync()
+    finally:
+        engine.dispose()
     body = {"origin": env.ledger.origin, "size": size, "folder": str(read_home(settings).ledger)}
     print(json.dumps(body) if as_json else f"{body['origin']}: {size} entries in {body['folder']}")

@@ -20,6 +20,7 @@ from gateway.verifier.membership import parse_membership, verify_membership
 from gateway.verifier.note import VerifierKey, parse_vkey
 from gateway.verifier.policy import Policy, parse_policy
 from gateway.verifier.receipt import check_receipt, opened_fields
+from gateway.verifier.rotation import LogKeys, log_keys, read_log_keys
 
 Entry = Annotated[Path, typer.Option(help="The .entry.json file that was kept with the receipt.")]
 Key = Annotated[str | None, typer.Option(help="The log's vkey, or a file that holds it.")]
@@ -123,9 +124,9 @@ def keep(as_json: AsJson = False) -> None:
     """Keep the newest checkpoint, once it is shown to continue the one kept before; exit 1 where it does not."""
     server: Gateway = gateway()
     folder = kept_folder(server.server)
-    key, head = keep_up(server, folder)
-    lines = [f"{key.name}: {head.size} entries, kept in {folder}"]
-    show({"origin": key.name, "size": head.size, "folder": str(folder)}, lines, as_json=as_json)
+    _, head = keep_up(server, folder)
+    lines = [f"{head.origin}: {head.size} entries, kept in {folder}"]
+    show({"origin": head.origin, "size": head.size, "folder": str(folder)}, lines, as_json=as_json)
 
 
 def _arrived(path: Path) -> dict[str, Any]:
@@ -137,10 +138,19 @@ def _arrived(path: Path) -> dict[str, Any]:
         raise BadInput(f"{path}: {error.strerror}; sign for files that were fetched, as they were fetched") from None
 
 
-def _key(given: str | None) -> VerifierKey:
-    """The named key, or the one kept of the server that was last signed in to."""
+def _key(given: str | None) -> LogKeys:
+    """The named key, or the one kept of the server last signed in to, with the rotations that lie beside its file."""
+    if given is not None and given.count("+") >= 2:
+        return log_keys(_parsed_key(given))
     path = kept_folder(gateway().server) / "log.vkey" if given is None else Path(given)
-    line = given if given is not None and given.count("+") >= 2 else _bytes(path).decode("ascii", "replace")
+    first = _parsed_key(_bytes(path).decode("ascii", "replace"))
+    try:
+        return read_log_keys(first, lambda name: _bytes(path.parent / name) if (path.parent / name).exists() else None)
+    except ValueError as error:
+        raise BadInput(f"the rotations beside {path}: {error}") from None
+
+
+def _parsed_key(line: str) -> VerifierKey:
     try:
         return parse_vkey(line.strip())
     except ValueError as error:

@@ -14,7 +14,7 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from gateway.keys.derivation import derived_key
 from gateway.keys.errors import CannotUnwrapError, KeysError, KeysUnreadableError
 from gateway.keys.folder import PrivateFolder
-from gateway.keys.port import KeyName, Keys, Purpose, Scope
+from gateway.keys.port import ON_DEMAND, KeyName, Keys, Purpose, Scope
 from gateway.keys.wrapping import kek_version, unwrapped, wrapped
 from gateway.ports import Randomness, Signer
 
@@ -67,7 +67,7 @@ class FileKeys(Keys):
         self._alone.create()
         self._custodians.create()
         for name in KeyName:
-            if not self.versions(name):
+            if name not in ON_DEMAND and not self.versions(name):
                 self._add(self._alone, name, 1, self._random.token(_SIZE))
 
     def versions(self, name: KeyName) -> Sequence[int]:
@@ -88,6 +88,11 @@ class FileKeys(Keys):
         """A signer called ``name``."""
         return FileSigner(name, self._load(KeyName.LEDGER_SIGNING, version))
 
+    def ledger_signers(self, name: str) -> Iterator[Signer]:
+        """Every version's, the newest first."""
+        for version in reversed(self.versions(KeyName.LEDGER_SIGNING)):
+            yield self.ledger_signer(name, version=version)
+
     def wrap(self, context: str, secret: bytes) -> bytes:
         """Under the newest kek."""
         version = _newest(self._alone, KeyName.KEK)
@@ -100,6 +105,19 @@ class FileKeys(Keys):
         if version not in self.versions(KeyName.KEK):
             raise CannotUnwrapError(f"the wrapped secret for {context!r} needs a kek that is not here")
         return unwrapped(blob, kek=self._load(KeyName.KEK, version), context=context)
+
+    def seal_apart(self, context: str, secret: bytes) -> bytes:
+        """Under the newest backup key."""
+        version = _newest(self._alone, KeyName.BACKUP)
+        key = self._load(KeyName.BACKUP, version)
+        return wrapped(secret, kek=key, version=version, context=f"apart/{context}", nonce=self._random.token(12))
+
+    def open_apart(self, context: str, blob: bytes) -> bytes:
+        """Under the backup key that the blob names."""
+        version = kek_version(blob)
+        if version not in self.versions(KeyName.BACKUP):
+            raise CannotUnwrapError(f"what was sealed for {context!r} needs a backup key that is not here")
+        return unwrapped(blob, kek=self._load(KeyName.BACKUP, version), context=f"apart/{context}")
 
     def add_custodian(self, custodian: str) -> int:
         """Version 1 where there is none."""

@@ -12,7 +12,7 @@ Every key has versions counted from 1. Rotation adds one; the older stay readabl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -40,6 +40,12 @@ class KeyName(StrEnum):
     TOKEN = "token"  # noqa: S105 - the name of a key, not one
     BACKUP = "backup"
     SOURCE = "source"
+    LEDGER_ML_DSA = "ledger-ml-dsa"
+    LEDGER_SM2 = "ledger-sm2"
+
+
+ON_DEMAND = frozenset({KeyName.LEDGER_ML_DSA, KeyName.LEDGER_SM2})
+"""Made when the settings first name them, not with the home."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +82,17 @@ class Keys(Protocol):
     def unwrap(self, context: str, blob: bytes) -> bytes:
         """What ``wrap`` was given, under whichever kek version it used."""
 
+    def seal_apart(self, context: str, secret: bytes) -> bytes:
+        """``secret`` under the newest backup key, for what is kept off this machine; bound to ``context``."""
+
+    def open_apart(self, context: str, blob: bytes) -> bytes:
+        """What ``seal_apart`` was given, under whichever version of the backup key it used."""
+
     def ledger_signer(self, name: str, *, version: int | None = None) -> Signer:
         """The ledger's Ed25519 key under the log's ``name``; the newest version unless told."""
+
+    def ledger_signers(self, name: str) -> Iterator[Signer]:
+        """Every key that ever signed or may sign the log, the newest first."""
 
     def secret(self, name: KeyName, *, version: int | None = None) -> bytes:
         """32 bytes of a key that stands alone (token, backup, source; never the kek or the signing key)."""

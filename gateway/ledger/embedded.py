@@ -9,13 +9,15 @@ from collections.abc import Callable
 from typing import Protocol
 
 from gateway.errors import LedgerUnavailable
-from gateway.ledger.checkpoint import verifier_key
 from gateway.ledger.facts import FactIndex
 from gateway.ledger.files import LogStore
+from gateway.ledger.pages import Pages
 from gateway.ledger.receipt import make_receipt
+from gateway.ledger.rotation import rotated
 from gateway.ledger.sequencer import Sequencer
-from gateway.ports import Lease
+from gateway.ports import Lease, Signer
 from gateway.verifier.audit import CHECKPOINT, VKEY
+from gateway.verifier.rotation import LogKeys, Rotation, is_rotation
 from gateway.verifier.tiles import parse_path
 
 LEASE_SECONDS = 3.0
@@ -42,6 +44,7 @@ class EmbeddedLedger:
         *,
         cosigners: Cosigners | None = None,
         journal: Callable[[int], None] = lambda _size: None,
+        pages: Pages | None = None,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._cosigners = cosigners
@@ -50,8 +53,9 @@ class EmbeddedLedger:
         self._lease = lease
         self._pause = pause
         self._files = files
-        self._facts = LatestFacts(FactIndex(files, key=verifier_key(sequencer.signer)))
+        self._facts = LatestFacts(FactIndex(files, keys=sequencer.log_keys, pages=pages))
         self._lock = threading.Lock()
+        self._begun = self._ended = self._size = 0
 
     @property
     def origin(self) -> str:
@@ -59,13 +63,22 @@ class EmbeddedLedger:
         return self._sequencer.origin
 
     def sync(self) -> int:
-        """Everything that was committed before the call is sequenced, by us or by who holds the lease; the size."""
+        """Everything that was committed before the call is sequenced, by us or by who holds the lease; the size.
+
+        Callers that wait for each other share one: whoever comes while it runs takes part in the next.
+        """
+        wanted = self._begun + 1  # one that has begun already may have missed what the caller just committed
         with self._lock:
+            if self._ended >= wanted:
+                return self._size
+            self._begun += 1
+            mine = self._begun
             for _ in range(_TRIES):
                 if self._sequencer.idle() or self._sequenced():
-                    size = self._facts.index.refresh()
-                    self._journal(size)
-                    return size
+                    self._size = self._facts.index.refresh()
+                    self._journal(self._size)
+                    self._ended = mine
+                    return self._size
                 self._pause(_PAUSE)
         raise LedgerUnavailable("another process has held the ledger for too long; nothing leaves, try again")
 
@@ -83,15 +96,36 @@ class EmbeddedLedger:
             return self._cosigners.confirm()
 
     def _sequenced(self) -> bool:
-        """Take the lease and write until nothing waits; False where somebody else writes."""
+        """Take the lease and write what waited when it was taken; False where somebody else writes.
+
+        A round that is not full took everything with it. What was committed meanwhile is for the next call: under load
+        there would always be more, and the first caller would never be answered.
+        """
         if not self._lease.take():
             return False
         try:
-            while self._sequencer.run_once():
-                pass
-            return self._sequencer.idle()
+            gained = self._sequencer.batch
+            while gained >= self._sequencer.batch:
+                gained = self._sequencer.run_once()
+            return gained > 0 or self._sequencer.idle()
         finally:
             self._lease.give_back()
+
+    def keys(self) -> LogKeys:
+        """The keys of this log, the present one last."""
+        return self._sequencer.log_keys()
+
+    def rotate(self, signer: Signer) -> Rotation:
+        """From the present size on ``signer``'s key signs; everything committed before is signed under the old one."""
+        self.sync()
+        with self._lock:
+            for _ in range(_TRIES):
+                # Under the lock nobody signs, and whoever signs next reads the rotations first.
+                with self._files.exclusive() as alone:
+                    if alone:
+                        return rotated(self._files, self._sequencer, signer)
+                self._pause(_PAUSE)
+        raise LedgerUnavailable("another process has held the ledger for too long; the key was not changed")
 
     def facts(self) -> LatestFacts:
         """The facts up to the last ``sync``."""
@@ -107,7 +141,7 @@ class EmbeddedLedger:
 
     def file(self, path: str) -> bytes | None:
         """Only the names that C2SP tlog-tiles and this log know: nothing else in the folder is for reading."""
-        if path not in (CHECKPOINT, VKEY):
+        if path not in (CHECKPOINT, VKEY) and not is_rotation(path):
             parse_path(path)
         return self._files.read(path)
 

@@ -12,7 +12,7 @@ checkpoint (a restored backup). Outbox rows may be dropped only below the size o
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -20,7 +20,8 @@ from gateway.errors import LedgerUnavailable
 from gateway.ports import Clock, Outbox, Signer
 from gateway.verifier import merkle
 from gateway.verifier.audit import CHECKPOINT, VKEY
-from gateway.verifier.note import Checkpoint, verify_checkpoint
+from gateway.verifier.note import Checkpoint, VerifierKey, checkpoint_text, parse_vkey
+from gateway.verifier.rotation import LogKeys, read_log_keys
 from gateway.verifier.tiles import WIDTH, Tile
 
 from .checkpoint import sign_checkpoint, verifier_key
@@ -42,6 +43,10 @@ class Sequencer:
     """Asked before the size row and before the checkpoint: False when the lease has gone to somebody else."""
     floor: Callable[[], int] = lambda: 0
     """What the witnesses have seen, asked once before anything is signed: a restored backup must not sign below it."""
+    further: Sequence[Callable[[bytes, datetime], bytes]] = ()
+    """Each gives one more signature line for a head's text; none of them counts as the log's own."""
+    signers: Callable[[VerifierKey], Signer | None] = lambda _key: None
+    """The signer of a key that took the place of ours (``verifier.rotation``); None where it is not to be had here."""
     _floor: int | None = field(default=None, init=False)
     _newest: datetime | None = field(default=None, init=False)
 
@@ -66,7 +71,7 @@ class Sequencer:
 
     def _checked(self) -> tuple[Checkpoint, int]:
         """The signed head and the published size; refuses what must stop a writer."""
-        before = self._head()
+        before = self.head()
         self._refuse_turned_clock(before.size)
         published = self.outbox.published_size()
         if before.size > published:
@@ -94,24 +99,38 @@ class Sequencer:
         self._newest = _latest(self._newest, entries[-1])
         return len(entries)
 
-    def _head(self) -> Checkpoint:
+    def head(self) -> Checkpoint:
         """The checkpoint on disk, verified; a log that has none yet gets the one of the empty tree."""
-        key = verifier_key(self.signer)
         stored_key, stored = self.files.read(VKEY), self.files.read(CHECKPOINT)
         if stored_key is None and stored is None and self.outbox.published_size() == 0:
-            self.files.write(VKEY, f"{key}\n".encode())
-            stored_key = self.files.read(VKEY)
-        if stored_key != f"{key}\n".encode():
-            raise LedgerUnavailable(f"{VKEY} is not the public half of the signing key")
+            self.files.write(VKEY, f"{verifier_key(self.signer)}\n".encode())
+        keys = self.log_keys()
         if stored is None:
             if self.outbox.published_size():
                 raise LedgerUnavailable("the checkpoint is gone although entries were published")
             stored = sign_checkpoint(self.signer, size=0, root=merkle.EMPTY_ROOT)
             self.files.write(CHECKPOINT, stored)
         try:
-            return verify_checkpoint(stored, key)
+            return keys.verify(stored)
         except ValueError as error:
             raise LedgerUnavailable(f"the checkpoint on disk cannot be trusted: {error}") from None
+
+    def log_keys(self) -> LogKeys:
+        """The log's keys up to ours. Where another has taken our key's place we sign with that one, or not at all."""
+        line = self.files.read(VKEY) or b""
+        try:
+            first = parse_vkey(line.decode("ascii").removesuffix("\n"))
+            keys = read_log_keys(first, self.files.read)
+        except ValueError as error:
+            raise LedgerUnavailable(f"{VKEY} or a rotation of the log's keys cannot be read: {error}") from None
+        if verifier_key(self.signer) != keys.current:
+            found = self.signers(keys.current)
+            if found is None or verifier_key(found) != keys.current:
+                raise LedgerUnavailable(
+                    f"{VKEY} is not the public half of the signing key, and no rotation leads to it"
+                )
+            self.signer = found
+        return keys
 
     def _entries(self, size: int, published: int) -> list[bytes]:
         """What follows the checkpoint: at least up to the published size, without a gap."""
@@ -140,8 +159,11 @@ class Sequencer:
 
     def _sign(self, size: int, root: bytes) -> None:
         """Publish the head, unless somebody published a later one meanwhile."""
-        if self._head().size < size:
-            self.files.write(CHECKPOINT, sign_checkpoint(self.signer, size=size, root=root))
+        if self.head().size < size:
+            signed = sign_checkpoint(self.signer, size=size, root=root)
+            text = checkpoint_text(origin=self.origin, size=size, root=root)
+            lines = [line(text, self.clock.now()) for line in self.further]
+            self.files.write(CHECKPOINT, signed + b"".join(lines))
 
     def _refuse_rollback(self, size: int) -> None:
         """A log behind its witnesses goes on only when the very entries they saw are back at their places."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, bindparam, func, select, update
+from sqlalchemy import Select, func, select, update
 
 from gateway.ports import Clock, PendingEntry, Tx
 from gateway.store.tables import log_state, outbox
@@ -39,13 +39,11 @@ class SqlOutbox:
         def work(tx: SqlTx) -> int:
             highest = tx.connection.execute(select(func.max(outbox.c.position))).scalar()
             following = 0 if highest is None else int(highest) + 1
-            rows = tx.connection.execute(_waiting(limit)).all()
-            given = [{"row": seq, "place": following + offset} for offset, (seq,) in enumerate(rows)]
-            if given:
-                tx.connection.execute(statement, given)
-            return len(rows)
-
-        statement = update(outbox).where(outbox.c.seq == bindparam("row")).values(position=bindparam("place"))
+            waiting = _waiting(limit).subquery()
+            place = (func.row_number().over(order_by=waiting.c.seq) - 1 + following).label("place")
+            placed = select(waiting.c.seq, place).subquery()
+            given = update(outbox).where(outbox.c.seq == placed.c.seq).values(position=placed.c.place)
+            return tx.connection.execute(given).rowcount
 
         return self._uow.run(_sql(work))
 

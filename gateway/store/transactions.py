@@ -19,6 +19,7 @@ from sqlalchemy.sql import ColumnElement
 from gateway.errors import Conflict, Unavailable
 from gateway.ports import Row, Tx
 from gateway.store.tables import FACT_TABLES, fact_columns, fact_shapes, metadata
+from gateway.store.together import Together
 
 T = TypeVar("T")
 
@@ -138,12 +139,21 @@ class SqlUnitOfWork:
         self.engine = engine
         self._pause = pause
         self._halt = halt
+        # A server syncs the commits of its many sessions together by itself; SQLite has one writer, so we do it here.
+        self._together = Together(self._commit) if engine.dialect.name == "sqlite" else None
 
     def run(self, work: Callable[[Tx], T]) -> T:
+        if self._together is None:
+            value: T = self._commit([work])[0]
+            return value
+        return self._together.run(work)
+
+    def _commit(self, works: list[Callable[[Any], Any]]) -> list[Any]:
+        """All of them in one transaction, in their order; durable when it returns."""
         for attempt in range(TRIES):
             try:
                 with self.engine.connect() as connection, connection.begin():
-                    return work(SqlTx(connection))
+                    return [work(SqlTx(connection)) for work in works]
             except DBAPIError as error:
                 if "disk i/o error" in str(error.orig).lower():
                     self._halt()

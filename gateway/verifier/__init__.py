@@ -2,7 +2,8 @@
 
 Copy the folder anywhere and run ``python -m verifier DIR``; inside the product it is ``python -m gateway.verifier
 DIR``.
-Read in this order: ``merkle`` (the tree), ``note`` (the signature), ``tiles`` (the files), ``proof`` (a receipt),
+Read in this order: ``merkle`` (the tree), ``note`` (the signature), ``rotation`` (which key
+may sign what), ``tiles`` (the files), ``proof`` (a receipt),
 ``audit`` (every byte recomputed), ``verify`` (the verdict). Nothing here writes, and nothing here asks a network.
 """
 

@@ -96,8 +96,11 @@ class Tree:
         return self.levels[level][tile.first : tile.first + tile.width] if level < len(self.levels) else []
 
 
-def audit(folder: LogFolder, checkpoint: Checkpoint) -> tuple[Tree, int]:
-    """The tree the checkpoint signs, and how many further entries lie there unsigned; raises a ``Finding``."""
+def audit(folder: LogFolder, checkpoint: Checkpoint, known: frozenset[str] = frozenset()) -> tuple[Tree, int]:
+    """The tree the checkpoint signs, and how many further entries lie there unsigned; raises a ``Finding``.
+
+    ``known`` files were checked by whoever calls and are no part of the tree.
+    """
     for tile in tiles.promised_tiles(checkpoint.size):
         if tile.path not in folder.paths:
             raise Contradiction(tile.path, "is missing, although the checkpoint promises it")
@@ -107,7 +110,7 @@ def audit(folder: LogFolder, checkpoint: Checkpoint) -> tuple[Tree, int]:
     if tree.root(checkpoint.size) != checkpoint.root:
         raise _blame(folder, tree, checkpoint)
     _extend(folder, tree)
-    for path in sorted(folder.paths - {CHECKPOINT, VKEY}):
+    for path in sorted(folder.paths - {CHECKPOINT, VKEY} - known):
         _compare(folder, tree, path)
     return tree, tree.size - checkpoint.size
 

@@ -1,12 +1,13 @@
-"""Whose word a reader wants besides the log's: C2SP tlog-cosignature (type 0x04) and tlog-policy.
+"""Whose word a reader wants besides the log's: C2SP tlog-cosignature (types 0x04, 0x06) and tlog-policy.
 
     log <vkey>
     witness <name> <vkey> [<address>]
     group <name> <k | all | any> <member>...
     quorum <name | none>
 
-A witness's cosignature is Ed25519 over "cosignature/v1\\ntime <seconds>\\n" and the whole text of the checkpoint, so it
-also says when. A known witness whose cosignature is bad refuses the whole note; an unknown one is ignored.
+A witness's cosignature is Ed25519 over "cosignature/v1\\ntime <seconds>\\n" and the whole text of the checkpoint, or
+ML-DSA-44 over the structure that the specification names, so it also says when. A known witness whose cosignature is
+bad refuses the whole note; an unknown one is ignored.
 """
 
 from __future__ import annotations
@@ -15,13 +16,17 @@ import base64
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from .note import Note, VerifierKey, parse_vkey, strict_base64
+from .note import Note, VerifierKey, parse_vkey, read_checkpoint_text, strict_base64
 
 COSIGNATURE = b"\x04"
+ML_DSA = b"\x06"
+_KEY_BYTES = {COSIGNATURE: 32, ML_DSA: 1312}
+_VALUE_BYTES = {COSIGNATURE: 8 + 64, ML_DSA: 8 + 2420}
 NO_QUORUM = "none"
 
 
@@ -31,14 +36,15 @@ class WitnessKey:
 
     name: str
     public_key: bytes
+    algorithm: bytes = COSIGNATURE
 
     @property
     def key_id(self) -> bytes:
-        """First 4 bytes of SHA-256(name || 0x0A || 0x04 || key)."""
-        return sha256(self.name.encode() + b"\n" + COSIGNATURE + self.public_key).digest()[:4]
+        """First 4 bytes of SHA-256(name || 0x0A || type || key)."""
+        return sha256(self.name.encode() + b"\n" + self.algorithm + self.public_key).digest()[:4]
 
     def __str__(self) -> str:
-        return f"{self.name}+{self.key_id.hex()}+{base64.b64encode(COSIGNATURE + self.public_key).decode()}"
+        return f"{self.name}+{self.key_id.hex()}+{base64.b64encode(self.algorithm + self.public_key).decode()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +78,12 @@ class Policy:
 
 
 def parse_witness_key(line: str) -> WitnessKey:
-    """``name+id+base64(0x04 || key)``; its id must be its own."""
+    """``name+id+base64(type || key)``, of type 0x04 (Ed25519) or 0x06 (ML-DSA-44); its id must be its own."""
     parts = line.split("+", 2)
     raw = strict_base64(parts[2]) if len(parts) == 3 else b""
-    if raw[:1] != COSIGNATURE or len(raw) != 33 or not parts[0] or any(c.isspace() for c in parts[0]):
-        raise ValueError("a witness key has the form name+id+key, of type 0x04")
-    key = WitnessKey(name=parts[0], public_key=raw[1:])
+    if len(raw) - 1 != _KEY_BYTES.get(raw[:1]) or not parts[0] or any(c.isspace() for c in parts[0]):
+        raise ValueError("a witness key has the form name+id+key, of type 0x04 or 0x06")
+    key = WitnessKey(name=parts[0], public_key=raw[1:], algorithm=raw[:1])
     if parts[1] != key.key_id.hex():
         raise ValueError("the witness key's id is not the hash of its name and key")
     return key
@@ -133,19 +139,35 @@ def cosigned_at(note: Note, key: WitnessKey) -> int | None:
 
 def verify_cosignature(text: bytes, key: WitnessKey, value: bytes) -> int:
     """The time a good cosignature states; ``ValueError`` where it is not good."""
-    if len(value) != 72:
-        raise ValueError("a cosignature is not 72 bytes long")
+    if len(value) != _VALUE_BYTES[key.algorithm]:
+        raise ValueError(f"a cosignature of this type is {_VALUE_BYTES[key.algorithm]} bytes long")
     time = int.from_bytes(value[:8], "big")
     try:
-        Ed25519PublicKey.from_public_bytes(key.public_key).verify(value[8:], cosigned_message(text, time))
+        _public_key(key).verify(value[8:], cosigned_message(text, time, key))
     except InvalidSignature:
         raise ValueError(f"the cosignature of {key.name} does not verify") from None
     return time
 
 
-def cosigned_message(text: bytes, time: int) -> bytes:
-    """What a witness signs for a checkpoint's text (tlog-cosignature, "Format")."""
-    return b"cosignature/v1\ntime %d\n" % time + text
+def cosigned_message(text: bytes, time: int, key: WitnessKey | None = None) -> bytes:
+    """What a witness signs for a checkpoint's text (tlog-cosignature, "Ed25519" and "ML-DSA-44 signed message")."""
+    if key is None or key.algorithm == COSIGNATURE:
+        return b"cosignature/v1\ntime %d\n" % time + text
+    head = read_checkpoint_text(text)
+    name, origin = key.name.encode(), head.origin.encode()
+    names = len(name).to_bytes(1, "big") + name + time.to_bytes(8, "big") + len(origin).to_bytes(1, "big") + origin
+    return b"subtree/v1\n\0" + names + bytes(8) + head.size.to_bytes(8, "big") + head.root
+
+
+def _public_key(key: WitnessKey) -> Any:
+    """A verifier that cannot check a signature refuses it: an old ``cryptography`` has no ML-DSA."""
+    if key.algorithm == COSIGNATURE:
+        return Ed25519PublicKey.from_public_bytes(key.public_key)
+    try:
+        from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
+    except ImportError:
+        raise ValueError("this version of cryptography cannot check ML-DSA-44") from None
+    return MLDSA44PublicKey.from_public_bytes(key.public_key)
 
 
 def cosignature_line(key: WitnessKey, time: int, signature: bytes) -> bytes:

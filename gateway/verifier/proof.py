@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .merkle import HASH_SIZE, verify_inclusion
-from .note import Checkpoint, VerifierKey, decimal, parse_checkpoint, strict_base64, verify_checkpoint
+from .note import Checkpoint, VerifierKey, decimal, parse_checkpoint, strict_base64
+from .rotation import LogKeys, log_keys
 
 _MAGIC = b"c2sp.org/tlog-proof@v1\n"
 
@@ -60,10 +61,10 @@ def parse_proof(data: bytes) -> Proof:
     )
 
 
-def verify_proof(data: bytes, *, key: VerifierKey, leaf: bytes) -> Proof:
+def verify_proof(data: bytes, *, key: VerifierKey | LogKeys, leaf: bytes) -> Proof:
     """The receipt is signed by ``key`` and proves the entry with this leaf hash; ``ValueError`` where not."""
     proof = parse_proof(data)
-    checkpoint = verify_checkpoint(proof.signed_checkpoint, key)
+    checkpoint = log_keys(key).verify(proof.signed_checkpoint)
     verify_inclusion(index=proof.index, size=checkpoint.size, leaf=leaf, proof=proof.path, root=checkpoint.root)
     return proof
 

@@ -14,6 +14,7 @@ from .merkle import leaf_hash
 from .note import VerifierKey, parse_note
 from .policy import Policy, cosigners
 from .proof import verify_proof
+from .rotation import LogKeys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +31,9 @@ class CheckedReceipt:
     type: str
 
 
-def check_receipt(receipt: bytes, *, entry: bytes, key: VerifierKey, policy: Policy | None = None) -> CheckedReceipt:
+def check_receipt(
+    receipt: bytes, *, entry: bytes, key: VerifierKey | LogKeys, policy: Policy | None = None
+) -> CheckedReceipt:
     """The entry stands in the log at the receipt's index; ``ValueError`` where the receipt does not show it."""
     proof = verify_proof(receipt, key=key, leaf=leaf_hash(entry))
     found = () if policy is None else cosigners(parse_note(proof.signed_checkpoint), policy)

@@ -1,6 +1,6 @@
 """The verdict over a ledger: proven, tampered, or could not tell.
 
-The order: the key, the checkpoint's signature, the full audit, then what was kept from earlier: receipts and an older
+The order: the keys, the checkpoint's signature, the full audit, then what was kept from earlier: receipts and an older
 checkpoint. The audit alone catches every changed byte; only something kept outside catches an insider who rewrites the
 whole log and signs it again with the real key.
 """
@@ -15,9 +15,10 @@ from typing import Literal
 
 from .audit import CHECKPOINT, VKEY, LogFolder, Tree, audit
 from .errors import Contradiction, Finding, Inconclusive
-from .note import Checkpoint, VerifierKey, parse_note, parse_vkey, verify_checkpoint
+from .note import Checkpoint, VerifierKey, parse_note, parse_vkey
 from .policy import cosigners, parse_policy
 from .proof import parse_proof, verify_proof
+from .rotation import LogKeys, read_log_keys, rotation_path
 
 State = Literal["proven", "tampered", "unknown"]
 
@@ -54,21 +55,23 @@ def verify_log(
     verdict = Verdict(state="unknown", detail="", key_on_trust=key is None)
     try:
         files = LogFolder(_existing(folder))
-        vkey = _choose_key(files, key)
-        checkpoint = _signed(files.read(CHECKPOINT), vkey, place=CHECKPOINT) if CHECKPOINT in files.paths else None
+        keys = _choose_keys(files, key)
+        checkpoint = _signed(files.read(CHECKPOINT), keys, place=CHECKPOINT) if CHECKPOINT in files.paths else None
         if checkpoint is None:
             raise Inconclusive(CHECKPOINT, "is not there")
         verdict = replace(verdict, size=checkpoint.size, root_b64=base64.b64encode(checkpoint.root).decode())
         witnesses = () if policy is None else _witnessed(files.read(CHECKPOINT), policy)
-        tree, unsigned = audit(files, checkpoint)
+        rotations = frozenset(map(rotation_path, range(1, len(keys.keys))))
+        tree, unsigned = audit(files, checkpoint, rotations)
         for number, receipt in enumerate(receipts, start=1):
-            _check_receipt(tree, checkpoint, vkey, receipt, f"receipt {number}")
+            _check_receipt(tree, checkpoint, keys, receipt, f"receipt {number}")
         if since is not None:
-            _check_since(tree, checkpoint, vkey, since)
+            _check_since(tree, checkpoint, keys, since)
     except Finding as finding:
         state: State = "tampered" if isinstance(finding, Contradiction) else "unknown"
         return replace(verdict, state=state, place=finding.place, detail=finding.detail)
-    return replace(verdict, state="proven", detail=_summary(checkpoint, unsigned, receipts, since, witnesses))
+    head = checkpoint, unsigned, len(rotations)
+    return replace(verdict, state="proven", detail=_summary(head, receipts, since, witnesses))
 
 
 def _existing(folder: Path) -> Path:
@@ -77,13 +80,29 @@ def _existing(folder: Path) -> Path:
     return folder
 
 
-def _choose_key(files: LogFolder, given: str | None) -> VerifierKey:
-    """The given key, or the folder's; where both are there they must be the same."""
+def _choose_keys(files: LogFolder, given: str | None) -> LogKeys:
+    """The log's keys. A given one must be among them: each vouches for its neighbours, so one kept key is enough."""
     wanted = _parse_given(given) if given is not None else None
-    if VKEY not in files.paths:
-        if wanted is None:
-            raise Inconclusive(VKEY, "is not there and no key was given")
-        return wanted
+    if VKEY not in files.paths and wanted is None:
+        raise Inconclusive(VKEY, "is not there and no key was given")
+    found = _first_key(files) if VKEY in files.paths else wanted
+    assert found is not None  # noqa: S101  one of the two is there
+    place = [VKEY]
+
+    def read(path: str) -> bytes | None:
+        place.append(path)
+        return files.read(path) if path in files.paths else None
+
+    try:
+        keys = read_log_keys(found, read)
+    except ValueError as error:
+        raise Contradiction(place[-1], str(error)) from None
+    if wanted is not None and wanted not in keys.keys:
+        raise Contradiction(VKEY, "is not the key that was given")
+    return keys
+
+
+def _first_key(files: LogFolder) -> VerifierKey:
     line = files.read(VKEY)
     try:
         found = parse_vkey(line.decode("ascii").removesuffix("\n"))
@@ -91,8 +110,6 @@ def _choose_key(files: LogFolder, given: str | None) -> VerifierKey:
         raise Contradiction(VKEY, str(error)) from None
     if line != f"{found}\n".encode():
         raise Contradiction(VKEY, "is not one line with one key")
-    if wanted is not None and found != wanted:
-        raise Contradiction(VKEY, "is not the key that was given")
     return found
 
 
@@ -103,9 +120,9 @@ def _parse_given(given: str) -> VerifierKey:
         raise Inconclusive("given key", str(error)) from None
 
 
-def _signed(data: bytes, key: VerifierKey, *, place: str) -> Checkpoint:
+def _signed(data: bytes, keys: LogKeys, *, place: str) -> Checkpoint:
     try:
-        return verify_checkpoint(data, key)
+        return keys.verify(data)
     except ValueError as error:
         raise Contradiction(place, str(error)) from None
 
@@ -125,11 +142,11 @@ def _witnessed(signed: bytes, text: str) -> tuple[str, ...]:
     return found
 
 
-def _check_receipt(tree: Tree, head: Checkpoint, key: VerifierKey, receipt: bytes, place: str) -> None:
+def _check_receipt(tree: Tree, head: Checkpoint, keys: LogKeys, receipt: bytes, place: str) -> None:
     """A receipt must be signed, fit the log as it was then, and prove the entry that stands there now."""
     try:
         proof = parse_proof(receipt)
-        checkpoint = verify_checkpoint(proof.signed_checkpoint, key)
+        checkpoint = keys.verify(proof.signed_checkpoint)
     except ValueError as error:
         # What cannot be shown to be ours proves nothing either way, but the log is not proven over it.
         raise Inconclusive(place, str(error)) from None
@@ -137,14 +154,14 @@ def _check_receipt(tree: Tree, head: Checkpoint, key: VerifierKey, receipt: byte
     if proof.index >= checkpoint.size:
         raise Inconclusive(place, "its index lies outside its own checkpoint")
     try:
-        verify_proof(receipt, key=key, leaf=tree.levels[0][proof.index])
+        verify_proof(receipt, key=keys, leaf=tree.levels[0][proof.index])
     except ValueError as error:
         raise Inconclusive(place, f"{error}, although its checkpoint is the log's") from None
 
 
-def _check_since(tree: Tree, head: Checkpoint, key: VerifierKey, kept: bytes) -> None:
+def _check_since(tree: Tree, head: Checkpoint, keys: LogKeys, kept: bytes) -> None:
     try:
-        checkpoint = verify_checkpoint(kept, key)
+        checkpoint = keys.verify(kept)
     except ValueError as error:
         raise Inconclusive("since", str(error)) from None
     _check_prefix(tree, head, checkpoint, "since")
@@ -161,9 +178,13 @@ def _check_prefix(tree: Tree, head: Checkpoint, older: Checkpoint, place: str) -
 
 
 def _summary(
-    checkpoint: Checkpoint, unsigned: int, receipts: Sequence[bytes], since: bytes | None, witnesses: Sequence[str]
+    head: tuple[Checkpoint, int, int], receipts: Sequence[bytes], since: bytes | None, witnesses: Sequence[str]
 ) -> str:
+    """``head``: the checkpoint, how many entries are not signed yet, how many rotations of keys."""
+    checkpoint, unsigned, rotations = head
     parts = [f"all {checkpoint.size} entries and all tiles lie under the signed root"]
+    if rotations:
+        parts.append(f"{rotations} change{'s' if rotations > 1 else ''} of key, each signed by both keys")
     if receipts:
         parts.append(f"{len(receipts)} receipt{'s' if len(receipts) > 1 else ''} confirmed")
     if since is not None:

@@ -2,9 +2,11 @@
 
 Durability is on: every file is fsynced and renamed, every folder fsynced. In "sequence" the outbox is in memory, so the
 database's share is not in it. "writers" commit through the real outbox on SQLite (WAL, synchronous=FULL), threads of
-one process, closed loop, while one more thread sequences and signs; they count what is committed and signed. "receipt"
-is the time from before the commit to the receipt in hand. Medians of three runs; the outputs are compared where there
-is something to compare them with.
+one process, closed loop, while one more thread sequences and signs; they count what is committed and signed. Their peer
+is the same with a commit and a sync of its own for every event. "receipt" is the time from before the commit to the
+receipt in hand. "home" is a whole home with a database of as many entries, one in five a fact: sequenced through the
+database, then the command ``tongguan ledger status`` from its start to its end, which reads what a server reads before
+its first answer. Medians of three runs; the outputs are compared where there is something to compare them with.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import os
 import platform
 import resource
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
@@ -29,9 +32,12 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from gateway.bootstrap import make_home, open_env
+from gateway.env import Env
 from gateway.ledger import DiskLogFiles, FactIndex, Sequencer, make_receipt, verifier_key
 from gateway.ledger.embedded import EmbeddedLedger
 from gateway.ports import PendingEntry, Tx
+from gateway.settings import Settings
 from gateway.store.outbox import SqlLease, SqlOutbox
 from gateway.store.tables import metadata
 from gateway.store.transactions import SqlUnitOfWork, open_engine
@@ -98,32 +104,72 @@ def main() -> None:
         files = grow(Path(folder), bodies, 4096, key)
         vkey = str(verifier_key(key))
         rows.append(measure("full audit", len(bodies), lambda: audit(Path(folder), vkey, root)))
-        rows.append(measure("restart to ready", len(bodies), lambda: restarted(files, key, len(bodies))))
         rows.append(measure("fact index from nothing", len(bodies), lambda: FactIndex(files).refresh() == len(bodies)))
         middle = len(bodies) // 2
         rows.append(measure("receipts", 200, lambda: all(make_receipt(files, middle + n) for n in range(200))))
-    rows += [measure(f"writers, {n}", 0, partial(through_outbox, writers=n)) for n in (1, 8, 64)]
+
+    rows += home(options.events)
+    for writers in (1, 8, 64):
+        rows.append(measure(f"writers, {writers}", 0, partial(through_outbox, writers=writers)))
+        alone = measure("", 0, partial(through_outbox, writers=writers, together=False))
+        rows[-1]["peer"] = {"name": "a commit for each event", "version": "", **alone["ours"]}
+        rows[-1]["ratio_events"] = rows[-1]["ours"]["events_s"] / alone["ours"]["events_s"]
     rows += [measure("receipt, 8 writers", 0, partial(through_outbox, writers=8, receipts=True))]
     show(rows, as_json=options.json)
 
 
-def restarted(files: DiskLogFiles, key: Key, size: int) -> bool:
-    """What a writer does before its first answer over a log that is there: key, checkpoint, clock, facts."""
-    outbox = Outbox([])
-    outbox.size = size
-    idle = Sequencer(outbox=outbox, files=files, signer=key, clock=Clock(), origin=key.name).idle()
-    return idle and FactIndex(files).refresh() == size
+def home(events: int) -> list[dict[str, Any]]:
+    """A home with that many entries: how long sequencing them takes, and how long a start over them."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(home=Path(folder) / "home", journal=None)
+        made = make_home(settings, demo=False)
+        env, engine = open_env(settings)
+        for start in range(0, events, 10_000):
+            part = [home_row(env, n) for n in range(start, min(start + 10_000, events))]
+            env.uow.run(lambda tx, part=part: tx.insert("outbox", *part))  # type: ignore[misc]
+        before = made_size(settings)
+        rows = [measure("home, sequence", events, lambda: env.ledger.sync() == before + events, runs=1)]
+        engine.dispose()
+        started = partial(status, settings, before + events)
+        rows.append(measure("home, restart", events, started))
+        vkey = (made.ledger / "log.vkey").read_text("ascii")
+        proven = measure("home, audit", events, lambda: verify_log(made.ledger, key=vkey).state == "proven", runs=1)
+        return [*rows, proven]
+
+
+def made_size(settings: Settings) -> int:
+    return parse_checkpoint((settings.home / "ledger" / "checkpoint").read_bytes()).size
+
+
+def status(settings: Settings, size: int) -> bool:
+    """The command's own process, imports and all."""
+    command = [str(Path(sys.executable).with_name("tongguan")), "ledger", "status", "--json"]
+    environment = os.environ | {"TONGGUAN_HOME": str(settings.home)}
+    done = subprocess.run(command, env=environment, capture_output=True, check=True)
+    return bool(json.loads(done.stdout)["size"] == size)
+
+
+def home_row(env: Env, number: int) -> dict[str, Any]:
+    row = row_of(env.new_id())
+    said: dict[str, Any] = {"id": row["entry_id"], "at": "2026-01-01T00:00:00+00:00", "public": {}}
+    if number % 5 == 0:
+        about = {"table": "person", "row": env.new_id(), "version": 1, "scopes": [f"{number % 1000:032x}"]}
+        said |= {"public": {"fact": about}, "personal": {"root": base64.b64encode(bytes(32)).decode()}}
+    body = json.dumps(said, separators=(",", ":")).encode().ljust(ENTRY)
+    return row | {"body": body, "leaf_hash": merkle.leaf_hash(body)}
 
 
 SECONDS = 3.0
 
 
-def through_outbox(*, writers: int, receipts: bool = False) -> Figures:
+def through_outbox(*, writers: int, receipts: bool = False, together: bool = True) -> Figures:
     """Writers that commit for a few seconds while one sequencer signs; all that was committed is signed in the end."""
     with tempfile.TemporaryDirectory() as folder:
         engine = open_engine(f"sqlite:///{folder}/bench.sqlite")
         metadata.create_all(engine)
         uow, files = SqlUnitOfWork(engine), DiskLogFiles(Path(folder) / "ledger")
+        if not together:
+            uow._together = None
         lease = SqlLease(uow, Key.name, holder="bench", clock=Clock(), seconds=3.0)
         outbox = SqlOutbox(uow, Key.name)
         ledger = EmbeddedLedger(
@@ -203,13 +249,13 @@ class Figures:
     equal: bool
 
 
-def measure(task: str, events: int, run: Callable[[], bool | Figures]) -> dict[str, Any]:
+def measure(task: str, events: int, run: Callable[[], bool | Figures], *, runs: int = RUNS) -> dict[str, Any]:
     walls, cpus, counts, tails, equal = [], [], [], [], True
-    for _ in range(RUNS):
-        wall, cpu = time.perf_counter(), time.process_time()
+    for _ in range(runs):
+        wall, cpu = time.perf_counter(), cpu_seconds()
         found = run()
         walls.append(found.wall if isinstance(found, Figures) else time.perf_counter() - wall)
-        cpus.append(time.process_time() - cpu)
+        cpus.append(cpu_seconds() - cpu)
         counts.append(found.events if isinstance(found, Figures) else events)
         tails += [found.p99] if isinstance(found, Figures) and found.p99 is not None else []
         equal = (found.equal if isinstance(found, Figures) else found) and equal
@@ -217,7 +263,15 @@ def measure(task: str, events: int, run: Callable[[], bool | Figures]) -> dict[s
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     ours = {"cpu_s": statistics.median(cpus), "wall_s": wall, "events_s": events / wall, "peak_mb": peak}
     ours |= {"p99_s": max(tails)} if tails else {}
-    return {"task": task, "events": events, "ours": ours, "peer": None, "runs": RUNS, "equal_output": equal}
+    return {"task": task, "events": events, "ours": ours, "peer": None, "runs": runs, "equal_output": equal}
+
+
+def cpu_seconds() -> float:
+    """Of this process and of its ended children."""
+    return sum(
+        used.ru_utime + used.ru_stime
+        for used in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    )
 
 
 def show(rows: list[dict[str, Any]], *, as_json: bool) -> None:
@@ -231,6 +285,7 @@ def show(rows: list[dict[str, Any]], *, as_json: bool) -> None:
             f"{row['task']:28} {row['events']:>8} {ours['events_s']:>12,.0f}/s  cpu {ours['cpu_s']:.2f} s  "
             f"wall {ours['wall_s']:.2f} s  "
             + (f"p99 {ours['p99_s']:.2f} s  " if "p99_s" in ours else "")
+            + (f"ratio {row['ratio_events']:.2f}  " if row["peer"] else "")
             + f"equal {row['equal_output']}\n"
         )
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 from typer.testing import CliRunner
 
 from gateway.accounts import actor_of_token, sign_in
@@ -24,6 +26,7 @@ from gateway.release import advance, request_release
 from gateway.revocation import revoke_grant, withdraw_participant
 from gateway.settings import Settings
 from gateway.verifier import verify_log
+from tests.plugins.postgres import Server
 from tests.world import ENGINES, PASSWORD, World
 
 
@@ -62,8 +65,28 @@ def opened(world: World, settings: Settings) -> Env:
 
 
 @pytest.fixture
-def day(world: World, tmp_path: Path) -> Callable[[Callable[[Env], object]], Restored]:
+def world(any_world: World) -> World:
+    """Every test here runs on SQLite and on PostgreSQL."""
+    return any_world
+
+
+@pytest.fixture
+def day(
+    world: World, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Callable[[Callable[[Env], object]], Restored]]:
     """What happened today is the argument; it is forgotten by the restore."""
+    dropped = ExitStack()
+
+    def backed_up(settings: Settings) -> str:
+        """A copy of the database as it is now; PostgreSQL copies one that nobody is connected to."""
+        if not settings.database_url:
+            return ""
+        while ENGINES:
+            ENGINES.pop().dispose()
+        name = make_url(settings.database_url).database
+        assert name is not None
+        server: Server = request.getfixturevalue("pg_server")
+        return dropped.enter_context(server.database(name))
 
     def live(today: Callable[[Env], object]) -> Restored:
         (tmp_path / "elsewhere").mkdir(exist_ok=True)
@@ -72,13 +95,18 @@ def day(world: World, tmp_path: Path) -> Callable[[Callable[[Env], object]], Res
         world.env.ledger.sync()
         backup = tmp_path / "backup"
         shutil.copytree(settings.home, backup)
+        database = backed_up(settings)
+        world.env = opened(world, settings)
         today(world.env)
         world.env.ledger.sync()
         kept = (settings.home / "ledger" / "checkpoint").read_bytes()
-        restored = settings.model_copy(update={"home": backup})
+        restored = settings.model_copy(update={"home": backup, "database_url": database})
         return Restored(world=world, settings=restored, env=opened(world, restored), kept=kept)
 
-    return live
+    yield live
+    while ENGINES:
+        ENGINES.pop().dispose()
+    dropped.close()
 
 
 def withdrawal(world: World) -> Callable[[Env], object]:
@@ -147,6 +175,7 @@ def test_the_command_replays_and_says_what_it_did(
 ) -> None:
     restored = day(withdrawal(world))
     monkeypatch.setenv("TONGGUAN_HOME", str(restored.settings.home))
+    monkeypatch.setenv("TONGGUAN_DATABASE_URL", restored.settings.database_url)
     run = CliRunner()
     assert isinstance(run.invoke(app, ["ledger", "replay"]).exception, BadInput), "no journal is named"
     monkeypatch.setenv("TONGGUAN_JOURNAL", str(restored.settings.journal))
@@ -203,3 +232,21 @@ def test_nothing_is_handed_over_while_the_journal_cannot_be_written(world: World
     world.env = opened(world, world.settings.model_copy(update={"journal": blocked}))
     with pytest.raises(LedgerUnavailable):
         world.release(world.ids["item"])
+
+
+def test_the_journal_opens_with_the_backup_key_and_with_no_other_key_of_the_house(
+    world: World, day: Callable[..., Restored]
+) -> None:
+    restored = day(withdrawal(world))
+    folder = restored.settings.home / "keys"
+    for name in ("kek.v1", "source.v1"):
+        assert (folder / name).exists()
+    kept = (folder / "backup.v1").read_bytes()
+    (folder / "backup.v1").unlink()
+    restored.env = opened(world, restored.settings)
+    with pytest.raises(LedgerUnavailable, match="does not open"):
+        restored.replay()
+    (folder / "backup.v1").write_bytes(kept)
+    (folder / "backup.v1").chmod(0o600)
+    restored.env = opened(world, restored.settings)
+    assert restored.replay().entries > 0

@@ -20,7 +20,7 @@ from deid.matrices import (
     frequency_plan,
     plan_from_steps,
 )
-from deid.matrices.frequencies import bound_of
+from deid.matrices.frequencies import assess_frequencies
 
 PEOPLE = [f"P{n}" for n in range(8)]
 PERMITTED = {f"P{n}": f"c{7 - n}" for n in range(6)}
@@ -220,7 +220,7 @@ def test_the_report_of_frequencies_says_how_well_they_tell_a_member():
     told = [0.5 * math.erfc((1.6448536269514722 - shift) / math.sqrt(2)) for shift in shifts]
     assert counts.membership["lr_power_at_5pct_fpr"] == pytest.approx(sum(told) / 60)
     assert counts.membership["lr_power_at_5pct_fpr_person_max"] == pytest.approx(max(told))
-    bounded = bound_of(io.BytesIO(sink.getvalue()))
+    bounded = assess_frequencies(io.BytesIO(sink.getvalue()))["genomic"]
     assert bounded["lr_power_at_5pct_fpr"] == pytest.approx(
         0.5 * math.erfc((1.6448536269514722 - math.sqrt(len(kept) / 60)) / math.sqrt(2))
     )

@@ -10,7 +10,9 @@ import pytest
 from gateway.cli.keeping import keep_up
 from gateway.cli.session import Gateway
 from gateway.errors import GatewayError, Rewritten
+from gateway.verifier.rotation import Rotation
 from tests.gateway.verifier.conftest import SignedLog, some_entries
+from tests.gateway.verifier.test_rotation import Rotating, Seeded, note
 
 
 @dataclass
@@ -81,3 +83,28 @@ def test_a_checkpoint_that_the_key_did_not_sign_is_not_kept(log: SignedLog, tmp_
     with pytest.raises(Rewritten):
         keep_up(Served(folder=log.folder), tmp_path / "kept")
     assert not (tmp_path / "kept" / "checkpoint").exists()
+
+
+def test_a_key_that_the_kept_one_signed_for_is_followed_and_kept_and_its_loss_is_an_alarm(
+    tmp_path: Path,
+) -> None:
+    log, kept = Rotating(tmp_path / "ledger", some_entries), tmp_path / "kept"
+    keep_up(Served(folder=log.folder), kept)
+    log.rotate()
+    log.grow(20)
+    keys, head = keep_up(Served(folder=log.folder), kept)
+    assert (head.size, keys.current) == (320, log.keys[1].vkey)
+    assert (kept / "rotation" / "1").read_bytes() == (log.folder / "rotation" / "1").read_bytes()
+    (log.folder / "rotation" / "1").unlink()
+    log.sign(log.keys[0])
+    with pytest.raises(Rewritten):
+        keep_up(Served(folder=log.folder), kept)
+
+
+def test_a_change_of_key_that_the_kept_one_did_not_sign_is_an_alarm(tmp_path: Path) -> None:
+    log, kept = Rotating(tmp_path / "ledger", some_entries), tmp_path / "kept"
+    keep_up(Served(folder=log.folder), kept)
+    made = Rotation(number=1, size=300, old=log.keys[0].vkey, new=Seeded(2).vkey)
+    log.files.write("rotation/1", note(made, Seeded(2), Seeded(2)))
+    with pytest.raises(Rewritten, match="did not sign"):
+        keep_up(Served(folder=log.folder), kept)

@@ -190,3 +190,60 @@ def one_dense_log(any_world: World, *, processes: int, acts: int) -> None:
     assert [row["seq"] for row in rows] == sorted(row["seq"] for row in rows)
     verdict = verify_log(any_world.settings.home / "ledger", key=None)
     assert (verdict.state, verdict.size) == ("proven", before + processes * acts)
+
+
+def test_callers_that_wait_for_each_other_share_a_sync_that_began_after_all_of_them(disk: LedgerWorld) -> None:
+    sequencer, runs, started, hold = disk.sequencer, list[int](), threading.Event(), threading.Event()
+    once = sequencer.run_once
+
+    class Counted:
+        """The sequencer; its first run waits until it may go on."""
+
+        signer, origin, batch = sequencer.signer, sequencer.origin, sequencer.batch
+        idle, log_keys, head = (
+            staticmethod(sequencer.idle),
+            staticmethod(sequencer.log_keys),
+            staticmethod(sequencer.head),
+        )
+
+        def run_once(self) -> int:
+            runs.append(len(disk.outbox.bodies))
+            gained = once()
+            started.set()
+            hold.wait(10)
+            return gained
+
+    disk.outbox.bodies.append(b"first")
+    embedded = EmbeddedLedger(Counted(), disk.files, Held(True))  # type: ignore[arg-type]
+    sizes: list[int] = []
+    threads = [threading.Thread(target=lambda: sizes.append(embedded.sync())) for _ in range(9)]
+    threads[0].start()
+    started.wait(10)
+    for number, thread in enumerate(threads[1:]):
+        disk.outbox.bodies.append(b"late %d" % number)
+        thread.start()
+    hold.set()
+    for thread in threads:
+        thread.join(20)
+    assert len(runs) < 9, "nine callers, fewer runs"
+    assert sorted(sizes)[0] == 1
+    assert embedded.sync() == 9
+    assert sorted(sizes)[-1] == 9, "whoever came while one was at work waited for the next"
+
+
+def test_a_sync_ends_although_others_never_stop_committing(disk: LedgerWorld) -> None:
+    """Under load there is always more; what was committed before the call is enough."""
+    sequencer = disk.sequencer
+    assign = disk.outbox.assign_positions
+
+    def busy(limit: int) -> int:
+        given = assign(limit)
+        disk.outbox.bodies.append(b"and one more")
+        return given
+
+    disk.outbox.assign_positions = busy
+    disk.outbox.bodies.append(b"mine")
+    rounds: list[int] = []
+    embedded = EmbeddedLedger(sequencer, disk.files, Held(True), pause=lambda _seconds: rounds.append(1))
+    assert embedded.sync() == 1
+    assert rounds == []

@@ -15,7 +15,7 @@ import pytest
 from gateway.errors import LedgerUnavailable
 from gateway.ledger import TreeFiles, integrate, make_receipt
 from gateway.verifier import merkle, verify_log
-from gateway.verifier.note import parse_checkpoint, parse_vkey
+from gateway.verifier.note import VerifierKey, parse_checkpoint, parse_vkey
 from gateway.verifier.proof import verify_proof
 from gateway.verifier.tiles import promised_tiles
 
@@ -255,6 +255,10 @@ def test_a_checkpoint_by_another_key_or_none_stops_the_writer(memory: World) -> 
         memory.sequencer.run_once()
     memory.files.files["checkpoint"] = kept
     memory.files.files["log.vkey"] = b"another\n"
+    with pytest.raises(LedgerUnavailable, match="cannot be read"):
+        memory.sequencer.run_once()
+    other = VerifierKey(name=memory.signer.name, public_key=bytes(32))
+    memory.files.files["log.vkey"] = f"{other}\n".encode()
     with pytest.raises(LedgerUnavailable, match="public half"):
         memory.sequencer.run_once()
 
