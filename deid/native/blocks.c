@@ -1,5 +1,5 @@
-/* BGZF blocks by the group: found, inflated into one piece of text, deflated from many. Twin: deid/bgzf.py; the bytes are
- * the same. libdeflate is the one inside the `deflate` package, whose functions its shared object shows; where it does
+/* BGZF blocks by the group: found where they lie and inflated into one piece of text. Twin: deid/bgzf.py (bgzf.c deflates
+ * for both, and inflates blocks that were taken one by one); the bytes are the same. libdeflate is the one inside the `deflate` package, whose functions its shared object shows; where it does
  * not show them `bind` says no and the twin does the work. Promise: no byte outside the given buffers is read or
  * written, every length is checked first, and the interpreter's lock is released while blocks are worked on.
  * SAM specification section 4.1, RFC 1952. */
@@ -14,12 +14,9 @@
 #endif
 #include <dlfcn.h>
 
-enum { HEAD = 12, TAIL = 8, MAX_BLOCK = 1 << 16, OURS = 18, SPARE = 4096, STORED = 5, MOST_TEXT = MAX_BLOCK - OURS - TAIL - STORED };
+enum { HEAD = 12, TAIL = 8, MAX_BLOCK = 1 << 16 };
 
 static struct {
-    void *(*new_deflater)(int);
-    size_t (*deflate)(void *, const void *, size_t, void *, size_t);
-    void (*end_deflater)(void *);
     void *(*new_inflater)(void);
     int (*inflate)(void *, const void *, size_t, void *, size_t, size_t *);
     void (*end_inflater)(void *);
@@ -36,11 +33,10 @@ static PyObject *bind(PyObject *self, PyObject *path) {
     if (!name) return NULL;
     void *object = dlopen(name, RTLD_NOW | RTLD_NOLOAD);
     if (!object) Py_RETURN_FALSE;
-    const char *names[] = {"libdeflate_alloc_compressor", "libdeflate_deflate_compress", "libdeflate_free_compressor",
-                           "libdeflate_alloc_decompressor", "libdeflate_deflate_decompress", "libdeflate_free_decompressor",
+    const char *names[] = {"libdeflate_alloc_decompressor", "libdeflate_deflate_decompress", "libdeflate_free_decompressor",
                            "libdeflate_crc32"};
-    void *found[7];
-    for (int i = 0; i < 7; i++)
+    void *found[4];
+    for (int i = 0; i < 4; i++)
         if (!(found[i] = dlsym(object, names[i]))) Py_RETURN_FALSE;
     memcpy(&lib, found, sizeof lib);
     Py_RETURN_TRUE;
@@ -125,71 +121,10 @@ static PyObject *inflate(PyObject *self, PyObject *args) {
     return text;
 }
 
-static size_t stored(uint8_t *out, const uint8_t *text, size_t n) { /* RFC 1951 section 3.2.4 */
-    uint16_t sizes[2] = {(uint16_t)n, (uint16_t)~n};
-    out[0] = 1;
-    memcpy(out + 1, sizes, 4);
-    memcpy(out + STORED, text, n);
-    return n + STORED;
-}
-
-static size_t deflate_one(void *deflater, uint8_t *out, const uint8_t *text, size_t n) {
-    static const uint8_t prefix[] = {0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 0xff, 6, 0, 'B', 'C', 2, 0};
-    /* Room for more than may be kept: whether it fits must not depend on how near the end libdeflate dares to go. */
-    size_t made = lib.deflate(deflater, text, n, out + OURS, MAX_BLOCK + SPARE - OURS - TAIL);
-    if (!made || made + OURS + TAIL > MAX_BLOCK) made = stored(out + OURS, text, n);
-    size_t size = made + OURS + TAIL;
-    uint16_t field = (uint16_t)(size - 1);
-    uint32_t tail[2] = {lib.sum(0, text, n), (uint32_t)n};
-    memcpy(out, prefix, sizeof prefix);
-    memcpy(out + 16, &field, 2);
-    memcpy(out + size - TAIL, tail, sizeof tail);
-    return size;
-}
-
-static int take_views(PyObject *list, Py_buffer *views, Py_ssize_t *count) {
-    for (*count = 0; *count < PyList_GET_SIZE(list); ++*count) {
-        if (PyObject_GetBuffer(PyList_GET_ITEM(list, *count), &views[*count], PyBUF_SIMPLE)) return 0;
-        if (views[*count].len > MOST_TEXT) {
-            PyBuffer_Release(&views[*count]);
-            PyErr_SetString(PyExc_ValueError, "a text is longer than a block holds");
-            return 0;
-        }
-    }
-    return 1;
-}
-
-/* deflate(list of texts, level): each text as one block, one after the other. */
-static PyObject *deflate(PyObject *self, PyObject *args) {
-    PyObject *list, *result = NULL;
-    int level;
-    Py_ssize_t taken = 0;
-    (void)self;
-    if (!PyArg_ParseTuple(args, "O!i", &PyList_Type, &list, &level)) return NULL;
-    if (!lib.sum || level < 0 || level > 12) return PyErr_Format(PyExc_ValueError, "not bound, or no level of libdeflate");
-    Py_ssize_t count = PyList_GET_SIZE(list);
-    Py_buffer *views = PyMem_Calloc((size_t)count + 1, sizeof *views);
-    void *deflater = lib.new_deflater(level);
-    if (!views || !deflater) PyErr_NoMemory();
-    else if (take_views(list, views, &taken)) result = PyBytes_FromStringAndSize(NULL, count * MAX_BLOCK + SPARE);
-    if (result) {
-        uint8_t *start = (uint8_t *)PyBytes_AS_STRING(result), *out = start;
-        Py_BEGIN_ALLOW_THREADS
-        for (Py_ssize_t i = 0; i < count; i++) out += deflate_one(deflater, out, views[i].buf, (size_t)views[i].len);
-        Py_END_ALLOW_THREADS
-        _PyBytes_Resize(&result, out - start);
-    }
-    for (Py_ssize_t i = 0; i < taken; i++) PyBuffer_Release(&views[i]);
-    if (deflater) lib.end_deflater(deflater);
-    PyMem_Free(views);
-    return result;
-}
-
 static PyMethodDef methods[] = {
     {"bind", bind, METH_O, "Find libdeflate in a shared object that is loaded."},
     {"scan", scan, METH_VARARGS, "Find whole blocks."},
     {"inflate", inflate, METH_VARARGS, "The text of whole blocks."},
-    {"deflate", deflate, METH_VARARGS, "Texts as blocks."},
     {NULL, NULL, 0, NULL},
 };
 

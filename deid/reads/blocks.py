@@ -1,14 +1,14 @@
-"""Text out of BGZF and into it, by the group, in C where it is there: the same bytes as ``deid.bgzf``, sooner.
+"""Text out of BGZF and into it, by the group: the same bytes as ``deid.bgzf``, with fewer copies.
 
-A group is inflated into one piece and written from views into pieces, so that text is copied where a block's border
-falls and nowhere else. What is wrong with a file is said by ``deid.bgzf``, which is asked to read the bad place again.
+Blocks are found and inflated where they lie, and written from views into pieces, so that text is copied where a border
+of pieces falls and nowhere else. What is wrong with a file is said by ``deid.bgzf``, which reads the bad place again.
 Not here: other containers, what the text means.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from deid import bgzf, native
@@ -42,14 +42,20 @@ def write_texts(
 
 def blocks_of(texts: Iterable[bytes], workers: Workers, level: int, compiled: bool | None = None) -> Iterator[bytes]:
     """BGZF at libdeflate ``level`` in pieces of some blocks, the end-of-file block last."""
-    deflate = native._blocks.deflate if is_compiled(compiled) else bgzf.deflate_blocks
+    deflate = bgzf.deflate_blocks if compiled is not False else _one_by_one
     yield from workers.over(partial(_deflated, deflate, level), _cut(texts))
     yield EOF_BLOCK
 
 
-def _deflated(deflate, level: int, group: list[bytes | memoryview]) -> bytes:  # type: ignore[no-untyped-def]
-    made: bytes = deflate(group, level)
-    return made
+Group = list[bytes | memoryview]
+
+
+def _deflated(deflate: Callable[[Group, int], bytes], level: int, group: Group) -> bytes:
+    return deflate(group, level)
+
+
+def _one_by_one(group: Group, level: int) -> bytes:
+    return b"".join(bgzf.deflate_block(text, level) for text in group)
 
 
 def _groups(incoming: bgzf.Incoming) -> Iterator[tuple[bytes, int, int, int, int]]:
@@ -94,9 +100,9 @@ def _complain(data: bytes, offset: int) -> None:
     bgzf.inflate_blocks(group[:1])
 
 
-def _cut(texts: Iterable[bytes]) -> Iterator[list[bytes | memoryview]]:
+def _cut(texts: Iterable[bytes]) -> Iterator[Group]:
     """Text cut every ``BLOCK`` bytes, whatever pieces it comes in, copied only where a border of pieces falls."""
-    group: list[bytes | memoryview] = []
+    group: Group = []
     parts: list[memoryview] = []
     missing = BLOCK
     for text in texts:

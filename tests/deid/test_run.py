@@ -144,15 +144,9 @@ def test_names_that_would_collide_or_need_quoting_never_reach_a_copy() -> None:
     assert caught.value.code == "names_collide"
 
 
-@pytest.mark.parametrize("task", [assess])
-def test_a_kind_that_is_not_built_is_refused_by_name(task: Any) -> None:
-    spec = {
-        "recipe": "recipe: r\nversion: 1\nkind: matrix\ntier: enclave\nsteps: []\n",
-        "files": {},
-        "participants": {},
-    }
-    with pytest.raises(DeidError, match="matrix") as caught:
-        task(spec, {"source": io.BytesIO(), "core": io.BytesIO()}, {"core": io.BytesIO()})
+def test_a_kind_that_is_not_built_is_refused_by_name() -> None:
+    with pytest.raises(DeidError, match="pictures") as caught:
+        copy({"kind": "pictures", "names": {}}, {"core": io.BytesIO()}, {"copy": io.BytesIO()})
     assert caught.value.code == "kind_unknown"
 
 
