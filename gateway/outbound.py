@@ -6,14 +6,17 @@ its own and disclosed per audience.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from gateway.env import Env
 from gateway.errors import NotFound
 from gateway.events import EventDraft
 from gateway.evidence import Evidence
+from gateway.filing_facts import standing_filings
 from gateway.ports import Row, Tx
 from gateway.record import draft
+from gateway.times import legal_day
 from gateway.verifier.membership import set_commitment
 from policies.decide import Decision
 from policies.vocabulary import Action
@@ -53,7 +56,7 @@ def opening_event(tx: Tx, env: Env, evidence: Evidence, row: Row, decision: Deci
         "party_class": evidence.facts.recipient.party_class,
         "people": len(evidence.permitted.ids),
         "people_cumulative": evidence.facts.counts.exome_genome_people,
-        "filings": [{"kind": f["kind"], "number": f["number"]} for f in rows["filings"]],
+        "filings": _relied_on(env, rows),
         "owner": rows["dataset"]["owner_id"],
         "responsible_person": rows["dataset"]["responsible_person"],
         "label": None if rows["view"] is None else rows["view"]["label"],
@@ -78,6 +81,12 @@ def refusal_event(env: Env, evidence: Evidence, row: Row, decision: Decision) ->
     return draft(
         env, kind="refuse", type="release.refuse", custodian_id=row["custodian_id"], public=public, personal=personal
     )
+
+
+def _relied_on(env: Env, rows: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The filings that stand for this recipient and item today: what was filed for another is not this one's to see."""
+    standing = standing_filings(rows, legal_day(env.clock.now()))
+    return [{"kind": kind, "number": filing["number"]} for kind in sorted(standing) for filing in standing(kind)]
 
 
 def _to_whom(evidence: Evidence, row: Row) -> dict[str, Any]:

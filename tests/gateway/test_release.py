@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from gateway.release import advance, request_release
 from gateway.revocation import shred_leftovers
 from gateway.transform import view_identity
 from policies.consent import set_digest
-from tests.world import World, reopened
+from tests.world import World, make_world, reopened
 
 POINTS = [
     f"{side}-{state}"
@@ -408,3 +409,18 @@ def _header(plain: str) -> list[str]:
 def _columns_by_genotype(plain: str) -> list[str]:
     rows = [line.split("\t")[9:] for line in plain.splitlines() if not line.startswith("#")]
     return ["|".join(column) for column in zip(*rows, strict=True)]
+
+
+def test_an_event_names_the_filings_of_its_own_recipient_and_of_no_other(tmp_path: Path) -> None:
+    world = make_world(tmp_path)
+    for who in ("researcher", "rival"):
+        released = world.release(world.granted(who), who=who)
+        told = world.env.uow.read(
+            lambda tx, released=released: tx.find("disclosure", entry_id=released["opened_entry"], field="filings")
+        )
+        rows = world.env.uow.read(lambda tx: tx.find("filing", state="recorded"))
+        own = [row for row in rows if row["recipient_id"] in (None, world.people[who].institution_id)]
+        named = [(filing["kind"], filing["number"]) for filing in told[0]["value"]]
+        assert sorted(named) == sorted((row["kind"], row["number"]) for row in own)
+    agreements = world.env.uow.read(lambda tx: tx.find("filing", kind="dua", state="recorded"))
+    assert len(agreements) == 2, "each recipient has an agreement of its own"
