@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import json
 import random
-import resource
 import struct
 import subprocess
 import sys
@@ -22,6 +21,7 @@ import pytest
 
 from deid.bgzf import EOF_BLOCK, Incoming, block_groups, deflate_blocks, inflate_blocks
 from deid.variants import VariantError, copy_view, core_view, plan_from_steps
+from tests.memory import peak_mb
 
 STEPS = (
     {"info": {"keep": ["AC", "AN", "AF", "NS", "DP", "END"]}},
@@ -105,8 +105,7 @@ def fuzz(count: int, seed: int) -> dict[str, float]:
             if "LiMing" in str(error):
                 raise
         longest = max(longest, time.monotonic() - began)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    return {"mutants": count, "accepted": accepted, "longest": longest, "peak_mb": peak}
+    return {"mutants": count, "accepted": accepted, "longest": longest, "peak_mb": peak_mb()}
 
 
 def in_a_child(count: int, seed: int) -> dict[str, float]:
