@@ -41,6 +41,7 @@ with open(task["plain"], "rb") as source, open(task["peer"], "wb") as sink:
     chunks = core.chunks_of(core.pieces_of(source, workers))
     texts = (part for head, text, start, end in chunks for part in (head, memoryview(text)[start:end]))
     write_texts(texts, Written(sink), workers, task["level"])
+    workers.close()
 """
 
 
