@@ -65,7 +65,8 @@ class Workers:
         self._ahead = 4 * threads
         self._queue: SimpleQueue[_Task | None] = SimpleQueue()
         self._stopped = False
-        self._threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(threads if threads > 1 else 0)]
+        wanted = threads if threads > 1 else 0
+        self._threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(wanted)]
         for thread in self._threads:
             thread.start()
 
