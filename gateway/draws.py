@@ -12,9 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from deid.recipe import Recipe
-
-LONGEST_SHIFT = 182
-"""Days, either way; 0 is never drawn: everybody's dates move."""
+from deid.shifts import days_of
 
 
 def drawn_for(
@@ -24,7 +22,7 @@ def drawn_for(
     secrets = {code: bytes.fromhex(people[code]["secret"]) for code in permitted} if _asks(recipe) else {}
     found: dict[str, Any] = {}
     if recipe.shifts:
-        found["shifts"] = {code: _days(_drawn(one, "days", dataset, view)) for code, one in secrets.items()}
+        found["shifts"] = {code: days_of(_drawn(one, "days", dataset, view)) for code, one in secrets.items()}
     if recipe.draws:
         found["seeds"] = {code: _drawn(one, "seed", dataset, view).hex() for code, one in secrets.items()}
     return found
@@ -36,8 +34,3 @@ def _asks(recipe: Recipe) -> bool:
 
 def _drawn(secret: bytes, what: str, dataset: str, view: str) -> bytes:
     return hmac.digest(secret, f"tongguan {what}\0{dataset}\0{view}".encode(), "sha256")
-
-
-def _days(drawn: bytes) -> int:
-    number = int.from_bytes(drawn[:8], "big") % (2 * LONGEST_SHIFT)
-    return number - LONGEST_SHIFT + (number >= LONGEST_SHIFT)

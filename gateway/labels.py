@@ -34,13 +34,13 @@ def propose_label(env: Env, actor: Actor, view_id: str, *, grade: str, level: in
         raise NotAllowed(f"the label would fall, and {lacking}", rules=("GW-24",))
 
     def work(tx: Tx) -> Row:
-        view = _own_view(tx, actor, view_id)
+        view = own_view(tx, actor, view_id)
         label = {**view["label"], "grade": grade, "level": level, "tier": tier, "reason": reason.strip()}
         again = _lacking(tx, actor, view_id, label)
         if again:
             raise NotAllowed(f"the label would fall, and {again}", rules=("GW-24",))
         columns = {"label": label, "tier": tier, "labelled_by": actor.person_id, "state": "proposed"}
-        return _public(put_fact(tx, env, "view", view_id, columns=columns))
+        return shown_label(put_fact(tx, env, "view", view_id, columns=columns))
 
     return env.uow.run(work)
 
@@ -50,20 +50,20 @@ def confirm_label(env: Env, actor: Actor, view_id: str) -> Row:
     require(actor, "steward")
 
     def work(tx: Tx) -> Row:
-        view = _own_view(tx, actor, view_id)
+        view = own_view(tx, actor, view_id)
         if view["state"] != "proposed":
             raise Conflict(f"the label is {view['state']}; there is nothing to confirm")
         if view["labelled_by"] == actor.person_id:
             raise NotAllowed("a second person confirms the label", rules=("GW-21",))
         columns = {"state": "confirmed", "confirmed_by": actor.person_id}
-        return _public(put_fact(tx, env, "view", view_id, columns=columns))
+        return shown_label(put_fact(tx, env, "view", view_id, columns=columns))
 
     return env.uow.run(work)
 
 
 def _lacking(tx: Tx, actor: Actor, view_id: str, label: dict[str, Any]) -> str:
     """What a fall still lacks, in words; empty where nothing falls or everything is there."""
-    view = _own_view(tx, actor, view_id)
+    view = own_view(tx, actor, view_id)
     parts = falls({**view["label"], "tier": view["tier"]}, label)
     if not parts:
         return ""
@@ -91,12 +91,14 @@ def _of_recipe(core: Row, view: Row) -> bool:
     return bool(core["report"]) and all(part["recipe"]["digest"] == view["recipe_digest"] for part in core["report"])
 
 
-def _own_view(tx: Tx, actor: Actor, view_id: str) -> Row:
+def own_view(tx: Tx, actor: Actor, view_id: str) -> Row:
+    """The view, if its data belong to the actor's institution; one of others does not exist."""
     view = tx.get("view", view_id)
     if view is None or view["custodian_id"] != actor.institution_id:
         raise NotFound("view")
     return view
 
 
-def _public(row: Row) -> Row:
+def shown_label(row: Row) -> Row:
+    """What of a view is answered after a change of its label."""
     return {key: row[key] for key in ("id", "name", "tier", "label", "state")}

@@ -12,7 +12,8 @@ from typing import Any
 
 from gateway.accounts import require
 from gateway.env import Actor, Env
-from gateway.errors import BadInput, NotFound
+from gateway.errors import BadInput
+from gateway.labels import own_view, shown_label
 from gateway.ports import Row, Tx
 from gateway.record import put_fact
 from policies.grading import Change, regrade
@@ -37,7 +38,7 @@ def report_change(env: Env, actor: Actor, view_id: str, reported: Reported) -> d
         raise BadInput("a change of a label needs a note: the one who confirms it reads why")
 
     def work(tx: Tx) -> Row:
-        view, others = _own_view(tx, actor, view_id), [_own_view(tx, actor, each) for each in reported.with_views]
+        view, others = own_view(tx, actor, view_id), [own_view(tx, actor, each) for each in reported.with_views]
         dataset = tx.get("dataset", view["dataset_id"])
         try:
             found = regrade(
@@ -56,12 +57,4 @@ def report_change(env: Env, actor: Actor, view_id: str, reported: Reported) -> d
         columns = {"label": label, "labelled_by": actor.person_id, "confirmed_by": None, "state": "proposed"}
         return put_fact(tx, env, "view", view_id, columns=columns, kind="restrict")
 
-    row = env.uow.run(work)
-    return {key: row[key] for key in ("id", "name", "tier", "label", "state")}
-
-
-def _own_view(tx: Tx, actor: Actor, view_id: str) -> Row:
-    view = tx.get("view", view_id)
-    if view is None or view["custodian_id"] != actor.institution_id:
-        raise NotFound("view")
-    return view
+    return dict(shown_label(env.uow.run(work)))

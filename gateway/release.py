@@ -24,6 +24,7 @@ from gateway.evidence import Evidence, decide_release, gather
 from gateway.outbound import opening_event, refusal_event
 from gateway.ports import Row, Tx
 from gateway.record import FactsPending, append_event, check_clock, check_facts
+from gateway.release_row import new_release
 from gateway.reservations import count_reservations, drop_reservations, reserve
 from gateway.returns import copy_originals, gather_return, is_return
 from gateway.times import stamp
@@ -76,23 +77,7 @@ def create_release(
         raise NotFound("application item")
     if view is None or view["dataset_id"] != item["dataset_id"]:
         raise NotFound("view")
-    now = stamp(env.clock.now())
-    row = dict.fromkeys(("outcome", "decision", "epochs", "core_view_id", "copy_id", "grant_id", "trouble", "key_id"))
-    row |= dict.fromkeys(("opened_entry", "closed_entry", "successor_id"))
-    row |= {
-        "id": release_id,
-        "custodian_id": item["custodian_id"],
-        "item_id": item_id,
-        "dataset_id": item["dataset_id"],
-        "view_id": view_id,
-        "requester_id": actor.person_id,
-        "action": action,
-        "place_of_access": actor.place_of_access,
-        "state": "requested",
-        "attempt": 0,
-        "requested_at": now,
-        "updated_at": now,
-    }
+    row = new_release(env, actor, release_id=release_id, dataset=item, action=action, item_id=item_id, view_id=view_id)
     tx.insert("release", row)
     return row
 

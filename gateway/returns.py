@@ -27,6 +27,7 @@ from gateway.hashing import HashingReader, HashingWriter
 from gateway.lawbook import SCOPE, in_force
 from gateway.party_facts import class_of
 from gateway.ports import Row, Tx
+from gateway.release_row import COPY_DAYS, new_release
 from gateway.thing_facts import dataset_facts
 from gateway.times import legal_day, stamp
 from policies.consent import Permitted, set_digest
@@ -34,7 +35,6 @@ from policies.facts import CustodyFacts, Facts, PersonFacts, RecipientFacts
 from policies.vocabulary import Action
 
 RETURNS = frozenset({Action.RETURN_TO_OWNER, Action.TRANSIT})
-COPY_DAYS = 14
 
 
 def is_return(row: Row) -> bool:
@@ -58,7 +58,14 @@ def request_return(env: Env, actor: Actor, *, dataset_id: str, key_id: str, rele
             if (known["requester_id"], known["dataset_id"]) != (actor.person_id, dataset_id) or not is_return(known):
                 raise Conflict("that release id is taken by another request")
             return known
-        row = _row(tx, env, actor, dataset, {"id": chosen, "key_id": key_id})
+        row = new_release(
+            env,
+            actor,
+            release_id=chosen,
+            dataset={"custodian_id": dataset["custodian_id"], "dataset_id": dataset_id},
+            action=_action(tx, actor, dataset),
+            key_id=key_id,
+        )
         tx.insert("release", row)
         return row
 
@@ -133,26 +140,11 @@ def copy_originals(env: Env, row: Row) -> str:
     return copy_id
 
 
-def _row(tx: Tx, env: Env, actor: Actor, dataset: Row, chosen: Mapping[str, str]) -> Row:
+def _action(tx: Tx, actor: Actor, dataset: Row) -> str:
+    """What would leave the mainland, or goes nobody knows where, is asked the stricter rules."""
     owner = tx.get("institution", dataset["owner_id"])
     home = owner is not None and owner["place"] == actor.place_of_access == "mainland"
-    now = stamp(env.clock.now())
-    empty = ("outcome", "decision", "epochs", "core_view_id", "copy_id", "grant_id", "trouble", "opened_entry",
-             "closed_entry", "successor_id", "item_id", "view_id")  # fmt: skip
-    return {
-        **dict.fromkeys(empty),
-        **chosen,
-        "custodian_id": dataset["custodian_id"],
-        "dataset_id": dataset["id"],
-        "requester_id": actor.person_id,
-        # What would leave the mainland, or goes nobody knows where, is asked the stricter rules.
-        "action": str(Action.RETURN_TO_OWNER if home else Action.TRANSIT),
-        "place_of_access": actor.place_of_access,
-        "state": "requested",
-        "attempt": 0,
-        "requested_at": now,
-        "updated_at": now,
-    }
+    return str(Action.RETURN_TO_OWNER if home else Action.TRANSIT)
 
 
 def _rows(tx: Tx, row: Row) -> dict[str, Any]:

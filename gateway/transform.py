@@ -27,12 +27,12 @@ from gateway.keys import Purpose, Scope
 from gateway.keys.pseudonyms import pseudonym
 from gateway.measured import pack_partition
 from gateway.ports import Row, Tx
+from gateway.release_row import COPY_DAYS
 from gateway.times import parse, stamp
 from gateway.vault import open_vault
 
 ENDINGS = {"vcf": "vcf.gz", "table": "parquet", "matrix": "tsv.gz", "frequencies": "vcf.gz"}
 """Kinds that can be released, and how their files end; any other is refused with its name."""
-COPY_DAYS = 14
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,13 +23,13 @@ import pyarrow as pa
 from deid.errors import DeidError, TableError
 from deid.leakcheck import check
 from deid.recipe import Recipe
+from deid.shifts import days_of
 from deid.tables.core import People, make_core
 from deid.tables.delimited import csv_bytes
 from deid.tables.reading import column_names, read_texts
 from deid.tables.suspects import suspects
 
 FORMS = ("parquet", "csv")
-LONGEST_SHIFT = 182  # days either way
 SHORTEST_KEY = 32
 _BASE32 = np.frombuffer(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", np.uint8)
 Told = Callable[[str], None]
@@ -136,8 +136,7 @@ def _seeds(key: bytes) -> Mapping[str, bytes]:
 
 
 def _days(key: bytes, one: str) -> int:
-    drawn = int.from_bytes(_derive(key, "days", one)[:8], "big") % (2 * LONGEST_SHIFT)
-    return drawn - LONGEST_SHIFT + (drawn >= LONGEST_SHIFT)  # never 0: everybody's dates move
+    return days_of(_derive(key, "days", one))
 
 
 def _derive(key: bytes, purpose: str, one: str) -> bytes:

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from deid.recipe import Recipe, load_recipe
-from gateway.draws import LONGEST_SHIFT, drawn_for
+from deid.shifts import LONGEST_SHIFT
+from gateway.draws import drawn_for
 from gateway.item_life import found_item, next_release
 from gateway.ports import Row, Tx
 from gateway.record import put_fact
