@@ -143,17 +143,17 @@ def measure(
             stderr=subprocess.DEVNULL,
         )
     for _ in range(runs):
-        with tempfile.TemporaryFile() as out:
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as said:
             start = time.perf_counter()
-            child = subprocess.Popen(
-                [*python, "-c", code + PEAK, str(argument)], stdout=out, stderr=subprocess.DEVNULL, env=around
-            )
+            child = subprocess.Popen([*python, "-c", code + PEAK, str(argument)], stdout=out, stderr=said, env=around)
             # The kernel starts a child's ru_maxrss at its parent's, so the child reads its own peak at its end.
             _, status, used = os.wait4(child.pid, 0)
             walls.append(time.perf_counter() - start)
             child.returncode = os.waitstatus_to_exitcode(status)
             if child.returncode:
-                raise SystemExit(f"a benchmark task failed with {child.returncode}")
+                said.seek(0)
+                last = said.read().decode(errors="replace")[-4000:]
+                raise SystemExit(f"a benchmark task failed with {child.returncode}; it said: {last}")
             cpus.append(used.ru_utime + used.ru_stime)
             out.seek(0)
             first, last = out.read().splitlines()[-2:]
