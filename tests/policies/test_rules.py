@@ -21,11 +21,13 @@ from tests.policies.cases import (
     JOINT,
     PASSES,
     RELEASE,
+    SENTENCES,
     TRUST_FAILS,
     TRUST_PASSES,
     TRUSTED,
     UNFILED,
     Case,
+    Sentence,
     failed,
     made,
     shown,
@@ -54,12 +56,19 @@ def test_the_trusted_pack_binds_only_when_it_is_switched_on(case: Case) -> None:
     assert failed(action, made(changes)) == frozenset()
 
 
-def test_every_rule_has_an_allowing_and_a_denying_case() -> None:
-    policy = load_policy(TRUSTED)
-    denied = {rule for _, _, rules in FAILS + TRUST_FAILS for rule in rules}
-    assert policy.rules.keys() - denied == NOT_LAW
-    allowed = {action for action, _, _ in PASSES}
-    assert all(rule.actions & allowed for rule in policy.rules.values())
+def test_every_rule_has_a_file_named_by_its_sentence() -> None:
+    about = [sentence.rule for sentence in SENTENCES if sentence.rule]
+    assert sorted(about) == sorted(load_policy(TRUSTED).rules.keys() - NOT_LAW)
+    assert all(len(sentence.name.split("-")) > 5 for sentence in SENTENCES)
+
+
+@pytest.mark.parametrize("sentence", [s for s in SENTENCES if s.rule], ids=lambda sentence: sentence.name)
+def test_every_file_denies_by_its_rule_and_allows_the_same_act(sentence: Sentence) -> None:
+    assert sentence.name.startswith(f"{sentence.rule.lower()}-")
+    rule = load_policy(TRUSTED).rules[sentence.rule]
+    assert all(sentence.rule in rules and action in rule.actions for action, _, rules in sentence.deny)
+    assert {action for action, _, _ in sentence.deny} <= {action for action, _, _ in sentence.allow}
+    assert not any(rules for _, _, rules in sentence.allow)
 
 
 def test_every_action_has_one_permit_and_nothing_else_permits() -> None:
