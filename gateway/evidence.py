@@ -14,6 +14,7 @@ from datetime import date
 from typing import Any
 
 from gateway.canonical import digest
+from gateway.consent_rows import consents_of
 from gateway.counters import known_people
 from gateway.custody_facts import custody_facts, media_facts
 from gateway.env import Env
@@ -26,7 +27,7 @@ from gateway.party_facts import person_facts, provider_facts, recipient_facts, r
 from gateway.ports import Row, Tx
 from gateway.thing_facts import READ, dataset_facts, purpose_facts, stated, view_facts
 from gateway.times import legal_day, parse
-from policies.consent import Permitted, Use, permitted
+from policies.consent import Permitted, Use, permitted_of
 from policies.counting import HGR, counters_of, sensitive_counter, total
 from policies.decide import Decision, Policy
 from policies.facts import ApprovalFacts, ConsentFacts, CountFacts, Facts, GrantFacts, IntegrityFacts
@@ -170,7 +171,6 @@ def _scopes(rows: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _permitted(tx: Tx, rows: Mapping[str, Any], purpose: Purpose, day: date, accessed_from: str | None) -> Permitted:
-    consents = tx.find("consent", dataset_id=rows["dataset"]["id"])
     use = Use(
         purpose=purpose,
         place=rows["recipient"]["place"] or "unknown",
@@ -179,13 +179,13 @@ def _permitted(tx: Tx, rows: Mapping[str, Any], purpose: Purpose, day: date, acc
         on=day,
         accessed_from=accessed_from or "",
     )
-    terms = [row["terms"] | {"withdrawn_recorded_at": row["withdrawn_recorded_at"]} for row in consents]
-    return permitted([row["id"] for row in consents], terms, use)
+    return permitted_of(consents_of(tx, rows["dataset"]["id"]).table, use)
 
 
 def _linkage(tx: Tx, dataset_id: str, ids: Sequence[str]) -> frozenset[str]:
     chosen = set(ids)
-    return frozenset(row["linkage"] for row in tx.find("participant", dataset_id=dataset_id) if row["id"] in chosen)
+    people = tx.pick("participant", ("id", "linkage"), dataset_id=dataset_id)
+    return frozenset(linkage for person, linkage in people if person in chosen)
 
 
 def _counters(rows: Mapping[str, Any], row: Row, people: frozenset[str], day: date) -> dict[str, frozenset[str]]:
