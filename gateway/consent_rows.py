@@ -26,18 +26,30 @@ PEOPLE_KEPT = 2_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Consents:
-    """One dataset's consents: the ``table`` to ask, ``wrong`` places whose hash does not fit, the set's ``digest``."""
+    """The consents of a dataset: a ``table`` to ask, who is whom in counts, ``wrong`` places, the set's ``digest``."""
 
     table: ConsentTable
+    linkage: Mapping[str, str]
     wrong: tuple[str, ...]
     digest: str
     rows: int
 
 
-def row_hash(participant_id: str, terms: Mapping[str, Any], withdrawn_recorded_at: str | None, salt: bytes) -> bytes:
-    """SHA-256 over salt and the canonical row."""
-    body = canonical({"participant": participant_id, "terms": dict(terms), "withdrawn": withdrawn_recorded_at})
-    return hashlib.sha256(salt + body).digest()
+def row_hash(
+    participant_id: str,
+    terms: Mapping[str, Any],
+    withdrawn_recorded_at: str | None,
+    salt: bytes,
+    linkage: str | None = None,
+) -> bytes:
+    """SHA-256 over salt and the canonical row, with the token that tells the participant apart from others in counts.
+
+    Without ``linkage``: the hash of a row from before the token was covered.
+    """
+    body = {"participant": participant_id, "terms": dict(terms), "withdrawn": withdrawn_recorded_at}
+    if linkage is not None:
+        body["linkage"] = linkage
+    return hashlib.sha256(salt + canonical(body)).digest()
 
 
 def set_digest(hashes: Iterable[bytes]) -> str:
@@ -50,10 +62,11 @@ def set_digest(hashes: Iterable[bytes]) -> str:
 
 def consents_of(tx: Tx, dataset_id: str) -> Consents:
     """The dataset's consents as they are stored now, each row held against its hash."""
-    key = tx.fingerprint("consent", dataset_id=dataset_id)
+    key = tx.fingerprint("consent", dataset_id=dataset_id) + tx.fingerprint("participant", dataset_id=dataset_id)
     found = _KEPT.get(key)
     if found is None:
-        found = _proven(tx.find("consent", dataset_id=dataset_id))
+        people = tx.pick("participant", ("id", "linkage"), dataset_id=dataset_id)
+        found = _proven(tx.find("consent", dataset_id=dataset_id), dict(people))
         _KEPT.put(key, found)
     return found
 
@@ -68,12 +81,13 @@ def rows_that_differ(tx: Tx, dataset_id: str) -> list[str]:
     return [] if as_said else [f"consent_set:{dataset_id}"]
 
 
-def _proven(rows: list[Row]) -> Consents:
+def _proven(rows: list[Row], linkage: Mapping[str, str]) -> Consents:
     # A row that does not fit is asked like any other: its name in ``wrong`` refuses every release.
     terms = [_terms(row) | {"withdrawn_recorded_at": row["withdrawn_recorded_at"]} for row in rows]
     return Consents(
         table=ConsentTable.of_rows([row["id"] for row in rows], terms),
-        wrong=tuple(f"consent:{row['id']}" for row in rows if not _fits(row)),
+        linkage=linkage,
+        wrong=tuple(f"consent:{row['id']}" for row in rows if not _fits(row, linkage.get(row["id"]))),
         digest=set_digest(bytes(row["row_hash"]) for row in rows),
         rows=len(rows),
     )
@@ -84,9 +98,12 @@ def _terms(row: Row) -> dict[str, Any]:
     return row["terms"] if isinstance(row["terms"], dict) else {}
 
 
-def _fits(row: Row) -> bool:
-    said = row_hash(row["id"], _terms(row), row["withdrawn_recorded_at"], bytes(row["salt"]))
-    return isinstance(row["terms"], dict) and said == bytes(row["row_hash"])
+def _fits(row: Row, linkage: str | None) -> bool:
+    if not isinstance(row["terms"], dict) or linkage is None:
+        return False
+    covered = row["id"], row["terms"], row["withdrawn_recorded_at"], bytes(row["salt"])
+    # The set's digest is in the ledger, so nobody can give a row the older kind of hash.
+    return bytes(row["row_hash"]) in (row_hash(*covered, linkage), row_hash(*covered))
 
 
 class _Kept:

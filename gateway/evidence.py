@@ -184,8 +184,7 @@ def _permitted(tx: Tx, rows: Mapping[str, Any], purpose: Purpose, day: date, acc
 
 def _linkage(tx: Tx, dataset_id: str, ids: Sequence[str]) -> frozenset[str]:
     chosen = set(ids)
-    people = tx.pick("participant", ("id", "linkage"), dataset_id=dataset_id)
-    return frozenset(linkage for person, linkage in people if person in chosen)
+    return frozenset(linkage for person, linkage in consents_of(tx, dataset_id).linkage.items() if person in chosen)
 
 
 def _counters(rows: Mapping[str, Any], row: Row, people: frozenset[str], day: date) -> dict[str, frozenset[str]]:

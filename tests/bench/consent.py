@@ -125,10 +125,11 @@ def stored_rows(count: int, runs: int) -> list[dict[str, Any]]:
         store, salt = SqlUnitOfWork(engine), bytes(16)
         stored = [
             {"id": one, "custodian_id": "c", "dataset_id": "d", "terms": terms, "withdrawn_recorded_at": None,
-             "salt": salt, "row_hash": row_hash(one, terms, None, salt)}
+             "salt": salt, "row_hash": row_hash(one, terms, None, salt, one)}
             for one, terms in zip(ids, rows, strict=True)
         ]  # fmt: skip
-        store.run(lambda tx: tx.insert("consent", *stored))
+        people = [{"id": one, "custodian_id": "c", "dataset_id": "d", "linkage": one} for one in ids]
+        store.run(lambda tx: (tx.insert("consent", *stored), tx.insert("participant", *people)))
         first, consents = timed(lambda: store.read(lambda tx: consents_of(tx, "d")), 1)
         again, found = timed(lambda: permitted_of(store.read(lambda tx: consents_of(tx, "d")).table, USE), runs)
         engine.dispose()

@@ -36,6 +36,26 @@ def first_of(world: World) -> str:
     return str(rows[0]["id"])
 
 
+def test_a_participant_who_is_made_another_to_keep_a_count_low_is_named(world: World) -> None:
+    person = first_of(world)
+    same = "update participant set linkage = (select max(linkage) from participant)"
+    wrong = after(world, same, person, lambda tx: rows_that_differ(tx, world.ids["dataset"]))
+    assert wrong == [f"consent:{person}"]
+    gone = after(world, "delete from participant", person, lambda tx: rows_that_differ(tx, world.ids["dataset"]))
+    assert gone == [f"consent:{person}"]
+
+
+def test_a_row_from_before_the_token_was_covered_fits_its_own_hash_alone(world: World) -> None:
+    rows = world.env.uow.read(lambda tx: tx.find("consent", dataset_id=world.ids["dataset"]))
+    old = [
+        row | {"row_hash": consent_rows.row_hash(row["id"], row["terms"], row["withdrawn_recorded_at"], row["salt"])}
+        for row in rows
+    ]
+    assert consent_rows._proven(old, {row["id"]: "any" for row in rows}).wrong == ()
+    bent = [old[0] | {"terms": old[0]["terms"] | {"places": "mainland;overseas"}}, *old[1:]]
+    assert consent_rows._proven(bent, {row["id"]: "any" for row in rows}).wrong == (f"consent:{rows[0]['id']}",)
+
+
 @pytest.mark.parametrize(
     "change",
     [
