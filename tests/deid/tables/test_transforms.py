@@ -11,6 +11,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from deid.tables.microaggregation import micro_aggregate
+from deid.tables.places import place_above
+from deid.tables.rarities import suppress_rare
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,9 +22,6 @@ from deid.recipe import load_recipe
 from deid.tables.columnar import Column
 from deid.tables.core import core_table
 from deid.tables.draws import draw
-from deid.tables.microaggregation import micro_aggregate
-from deid.tables.places import place_above
-from deid.tables.rarities import suppress_rare
 from deid.tables.values import UnreadableError
 
 PEOPLE = 400
