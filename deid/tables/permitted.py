@@ -41,8 +41,8 @@ def permitted(table: Table, ids: Any, person: str, people: Mapping[str, str]) ->
     numbers = found.drop_null().to_numpy().astype(np.int64)
     _refuse_second_row(table, rows, numbers, person)
     codes = pa.array(list(people.values()), pa.string()).take(pa.array(numbers))
-    order = pc.array_sort_indices(codes)
-    return Permitted(table=table.take(rows[order.to_numpy()]), codes=codes.take(order))
+    order = rising(codes)
+    return Permitted(table=table.take(rows[order]), codes=codes.take(pa.array(order)))
 
 
 def everybody(table: Table, ids: Any, person: str, names: Callable[[Any], Any]) -> Permitted:

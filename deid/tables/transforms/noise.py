@@ -4,7 +4,7 @@ GB/T 37964-2019, Annex A: randomisation, noise addition (噪声添加).
 
 The amount is the sum of two Laplace numbers of scale / √2: one the person's own for good, one of this participant set.
 Its variance is that of Laplace noise of the scale, 2 scale². However many releases over other sets are averaged, the
-first stays: a number never costs one person more than √2 / scale for each unit it may differ (Dwork and others 2006).
+first stays, Laplace noise of scale / √2.
 """
 
 from __future__ import annotations
