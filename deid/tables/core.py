@@ -80,9 +80,11 @@ def make_core(
     _refuse_shared_codes(people)
     told("reading")
     content = source.read()
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
     rules = undropped(recipe.columns)
     person = next(rule.name for rule in rules if any(step.name == "pseudonym" for step in rule.steps))
     allowed, records = _allowed(recipe, content, person, people)
+    del content  # the text of millions of rows is held no longer than it is read
     others = [rule for rule in rules if rule.name != person]
     kept = _sampled(recipe, allowed, people)
     told("changing values")
@@ -98,7 +100,7 @@ def make_core(
         "input": {
             "records": records,
             "participants": len(allowed.codes),
-            "digest": f"sha256:{hashlib.sha256(content).hexdigest()}",
+            "digest": digest,
         },
         "output": {
             "records": len(codes),

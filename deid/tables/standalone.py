@@ -57,8 +57,9 @@ def deidentify(
     people = People(
         names=lambda ids: pseudonyms(key, ids), shifts=_Derived(lambda code: _days(key, code)), seeds=_seeds(key)
     )
-    outcome = make_core(recipe, io.BytesIO(content), held, people=people, told=told)
+    once = _Once(content)
     del content
+    outcome = make_core(recipe, once, held, people=people, told=told)
     output = held.getvalue()
     told("looking for leaks")
     values = suspects(output, identifiers)
@@ -74,6 +75,15 @@ def deidentify(
         raise DeidError(f"table: a direct identifier is in the file that would leave ({places})", code="leak_found")
     sink.write(output)
     return {**outcome.report, "leakcheck": {"clean": not found, "findings": len(found)}}
+
+
+class _Once(io.BytesIO):
+    """What is read to its end in one go and held no longer."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        content = super().read(size)
+        self.close()
+        return content
 
 
 def _identifiers(recipe: Recipe, content: bytes) -> list[Any]:
