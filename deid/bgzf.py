@@ -110,8 +110,8 @@ class Group:
 def block_groups(incoming: Incoming, most: int | None = None, *, compiled: bool | None = None) -> Iterator[Group]:
     """Whole blocks, grouped to about ``GROUP`` bytes of text, or ``most`` where that is less; none is copied.
 
-    ``compiled`` false finds them in plain Python. Raises ``ContainerError``: ``not_bgzf``, ``truncated`` (a cut block or
-    no end-of-file block).
+    ``compiled`` false finds them in plain Python.
+    Raises ``ContainerError``: ``not_bgzf``, ``truncated`` (a cut block or no end-of-file block).
     """
     scan = native._bgzf.scan if has_kernel and compiled is not False else _scan
     wanted = GROUP if most is None else min(GROUP, most)
@@ -164,7 +164,7 @@ def _block_size(data: bytes, at: int) -> int:
 
 
 def _stated_size(data: bytes, at: int, extra: int) -> int | None:
-    """What the block at ``at`` says it is long, by its subfield BC in front of ``extra``; None where it says nothing."""
+    """How long the block at ``at`` says it is, by its subfield BC in front of ``extra``; None where it says nothing."""
     place = at + HEAD.size
     while place + SUBFIELD.size <= min(extra, len(data)):
         first, second, length = SUBFIELD.unpack_from(data, place)

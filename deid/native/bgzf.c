@@ -190,7 +190,11 @@ static PyObject *deflate_all(Py_buffer *texts, Py_ssize_t count, int level) {
         for (Py_ssize_t i = 0; i < count; i++)
             at += deflate_block(compressor, texts[i].buf, (size_t)texts[i].len, room.p + at);
         Py_END_ALLOW_THREADS
-        made = PyBytes_FromStringAndSize((const char *)room.p, (Py_ssize_t)at);
+        if ((made = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)at))) {
+            Py_BEGIN_ALLOW_THREADS
+            memcpy(PyBytes_AS_STRING(made), room.p, at);
+            Py_END_ALLOW_THREADS
+        }
     } else {
         PyErr_NoMemory();
     }
