@@ -272,7 +272,7 @@ def deflate_blocks(texts: Iterable[Text], level: int, *, compiled: bool | None =
     return b"".join(deflate_block(text, level) for text in texts)
 
 
-def cut_blocks(texts: Iterable[Text], per_group: int = 4) -> Iterator[list[Text]]:
+def cut_blocks(texts: Iterable[Text], per_group: int = 2) -> Iterator[list[Text]]:
     """Text cut every ``BLOCK`` bytes, in groups: borders depend on the position in the text and on nothing else.
 
     Text is copied where a border of pieces falls and nowhere else; a piece must not be changed once it is given.

@@ -23,11 +23,10 @@ from deid.variants.errors import RECORD_ERRORS, VariantError
 from deid.variants.header import SourceHeader, check_names, parse_header, write_header
 from deid.variants.layout import REASONS, Counts, Layout, Rewritten, add_counts, layout_of, no_counts
 from deid.variants.plan import VariantPlan
-from deid.variants.recipient import CopyCounts, copy_view
 from deid.variants.regions import parse_regions
 from deid.variants.stream import Workers, Written, in_form, open_text, over_lines, split_header, write_text
 
-__all__ = ["CopyCounts", "OpenedView", "VariantCounts", "copy_view", "core_view", "open_view"]
+__all__ = ["OpenedView", "VariantCounts", "core_view", "open_view"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
