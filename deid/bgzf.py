@@ -27,6 +27,8 @@ MAX_BLOCK = 1 << 16
 GROUP = 1 << 20
 """Bytes of text per group handed on when reading (about; a group is whole blocks)."""
 READ = 1 << 20
+LOOK = 1 << 16
+"""Bytes read to see what a stream is: the first blocks of text that compresses well, so that work begins at once."""
 EOF_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 HEAD = struct.Struct("<4BIBBH")
 SUBFIELD = struct.Struct("<BBH")
@@ -53,7 +55,7 @@ class Incoming:
     def peek(self, size: int) -> bytes:
         """Up to ``size`` bytes without taking them; fewer only at the end of the stream."""
         while len(self._buffer) < size:
-            more = self._source.read(max(READ, size - len(self._buffer)))
+            more = self._source.read(max(LOOK, size - len(self._buffer)))
             if not more:
                 break
             self._buffer += more
@@ -61,16 +63,14 @@ class Incoming:
 
     def take(self, size: int) -> bytes:
         """Exactly ``size`` bytes, or what is left before the end of the stream."""
-        if not self._buffer:
-            read = self._source.read(size)
-            if len(read) == size:  # as it nearly always is, and then not copied
-                self.offset += size
-                return read
-            self._buffer += read
-        taken = self.peek(size)
-        del self._buffer[: len(taken)]
-        self.offset += len(taken)
-        return taken
+        parts = [bytes(self._buffer[:size])]
+        del self._buffer[:size]
+        missing = size - len(parts[0])
+        while missing and (more := self._source.read(missing)):
+            parts.append(more)
+            missing -= len(more)
+        self.offset += size - missing
+        return b"".join(filter(None, parts))  # one part, as there nearly always is, is not copied
 
     def give_back(self, data: bytes) -> None:
         """Return what was taken and not needed."""
@@ -125,7 +125,7 @@ def block_groups(incoming: Incoming, most: int | None = None, *, compiled: bool 
             yield Group(data=data, start=at, end=end, size=size, offset=offset)
             at = end
             continue
-        more = incoming.take(READ)
+        more = incoming.take(READ if data else LOOK)
         if not more:
             break
         data, offset, at = data[at:] + more, offset + at, 0

@@ -185,7 +185,7 @@ def split_header(pieces: Iterator[bytes]) -> tuple[bytes, bytes]:
             raise VariantError("bad_header", f"the header does not end within {MAX_HEADER} bytes")
         end = text.find(b"\n", mark + 1) if mark >= 0 else -1
         if end >= 0:
-            return bytes(text[: end + 1]), bytes(text[end + 1 :])
+            return bytes(text[: end + 1]), bytes(memoryview(text)[end + 1 :])
     raise VariantError("truncated", "the file ends before the end of its header")
 
 
