@@ -62,6 +62,29 @@ def test_both_ways_inflate_alike_and_refuse_alike_whatever_byte_is_changed(monke
     assert len(outcomes) > 10
 
 
+BLOCK = bgzf.deflate_block(b"ACGT" * 20, 6)
+WHOLE = BLOCK + bgzf.EOF_BLOCK
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize(
+    ("data", "code", "words"),
+    [
+        (BLOCK, "truncated", f"the BGZF end-of-file block is missing at byte {len(BLOCK)}"),
+        (BLOCK[:30], "truncated", "the BGZF block at byte 0 is cut short"),
+        (WHOLE + b"\x1f", "truncated", f"the stream ends inside a BGZF block header at byte {len(WHOLE)}"),
+        (WHOLE + BLOCK[:20], "truncated", f"the BGZF block at byte {len(WHOLE)} is cut short"),
+        (WHOLE + b"LiMing, and more", "not_bgzf", f"no BGZF block starts at byte {len(WHOLE)}"),
+        (BLOCK[:12] + b"AB" + WHOLE[14:], "not_bgzf", "the block at byte 0 carries no valid BGZF size"),
+        (BLOCK[:-1] + b"\1" + bgzf.EOF_BLOCK, "not_bgzf", "the BGZF block at byte 0 claims more than 64 KiB of text"),
+    ],
+)
+def test_what_is_cut_or_lies_behind_the_end_is_named_by_its_byte(data, code, words, compiled):
+    with pytest.raises(bgzf.ContainerError) as caught:
+        list(bgzf.block_groups(bgzf.Incoming(io.BytesIO(data)), compiled=compiled))
+    assert (caught.value.code, str(caught.value)) == (code, words)
+
+
 @needs_kernel
 def test_the_kernel_refuses_what_is_no_block_and_what_is_too_long():
     native = bgzf.native._bgzf
