@@ -78,6 +78,7 @@ WHOLE = BLOCK + bgzf.EOF_BLOCK
         (BLOCK[:12] + b"AB" + WHOLE[14:], "not_bgzf", "the block at byte 0 carries no valid BGZF size"),
         (BLOCK[:-1] + b"\1" + bgzf.EOF_BLOCK, "not_bgzf", "the BGZF block at byte 0 claims more than 64 KiB of text"),
     ],
+    ids=["no end", "cut short", "one byte behind", "half a block behind", "text behind", "no size", "too much text"],
 )
 def test_what_is_cut_or_lies_behind_the_end_is_named_by_its_byte(data, code, words, compiled):
     with pytest.raises(bgzf.ContainerError) as caught:
