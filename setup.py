@@ -20,7 +20,6 @@ setup(
         Extension("deid.native._bgzf", sources=["deid/native/bgzf.c"], extra_compile_args=FLAGS, optional=True),
         Extension("deid.native._tables", sources=["deid/native/tables.c"], extra_compile_args=FLAGS, optional=True),
         Extension("deid.native._judging", sources=["deid/native/judging.c"], extra_compile_args=FLAGS, optional=True),
-        Extension("deid.native._blocks", sources=["deid/native/blocks.c"], extra_compile_args=FLAGS, optional=True),
         Extension("deid.native._measure", sources=["deid/native/measure.c"], extra_compile_args=FLAGS, optional=True),
         Extension(
             "deid.native._reads",

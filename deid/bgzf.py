@@ -13,6 +13,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import BinaryIO, TypeAlias
 
 import deflate
@@ -26,6 +27,8 @@ MAX_BLOCK = 1 << 16
 GROUP = 1 << 20
 """Bytes of text per group handed on when reading (about; a group is whole blocks)."""
 READ = 1 << 20
+LOOK = 1 << 16
+"""Bytes read to see what a stream is: the first blocks of text that compresses well, so that work begins at once."""
 EOF_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 HEAD = struct.Struct("<4BIBBH")
 SUBFIELD = struct.Struct("<BBH")
@@ -52,7 +55,7 @@ class Incoming:
     def peek(self, size: int) -> bytes:
         """Up to ``size`` bytes without taking them; fewer only at the end of the stream."""
         while len(self._buffer) < size:
-            more = self._source.read(max(READ, size - len(self._buffer)))
+            more = self._source.read(max(LOOK, size - len(self._buffer)))
             if not more:
                 break
             self._buffer += more
@@ -60,10 +63,14 @@ class Incoming:
 
     def take(self, size: int) -> bytes:
         """Exactly ``size`` bytes, or what is left before the end of the stream."""
-        taken = self.peek(size)
-        del self._buffer[: len(taken)]
-        self.offset += len(taken)
-        return taken
+        parts = [bytes(self._buffer[:size])]
+        del self._buffer[:size]
+        missing = size - len(parts[0])
+        while missing and (more := self._source.read(missing)):
+            parts.append(more)
+            missing -= len(more)
+        self.offset += size - missing
+        return b"".join(filter(None, parts))  # one part, as there nearly always is, is not copied
 
     def give_back(self, data: bytes) -> None:
         """Return what was taken and not needed."""
@@ -81,94 +88,138 @@ def is_gzip(start: bytes) -> bool:
     return start[:2] == b"\x1f\x8b"
 
 
-def block_groups(incoming: Incoming) -> Iterator[list[tuple[int, bytes]]]:
-    """Whole BGZF blocks, compressed, each with its offset, grouped to about ``GROUP`` bytes of text.
-
-    Raises ``ContainerError``: ``not_bgzf``, ``truncated`` (a cut block or no end-of-file block).
-    """
-    group: list[tuple[int, bytes]] = []
-    size, last = 0, b""
-    while incoming.peek(1):
-        offset = incoming.offset
-        last = _take_block(incoming)
-        group.append((offset, last))
-        size += TAIL.unpack_from(last, len(last) - 8)[1]
-        if size >= GROUP:
-            yield group
-            group, size = [], 0
-    if last != EOF_BLOCK:
-        raise ContainerError("truncated", f"the BGZF end-of-file block is missing at byte {incoming.offset}")
-    yield group
-
-
-def _take_block(incoming: Incoming) -> bytes:
-    offset = incoming.offset
-    head = incoming.peek(12)
-    if len(head) < 12:
-        raise ContainerError("truncated", f"the stream ends inside a BGZF block header at byte {offset}")
-    if head[:4] != b"\x1f\x8b\x08\x04":
-        raise ContainerError("not_bgzf", f"no BGZF block starts at byte {offset}")
-    size = _block_size(incoming.peek(12 + HEAD.unpack(head)[7]), offset)
-    block = incoming.take(size)
-    if len(block) < size:
-        raise ContainerError("truncated", f"the BGZF block at byte {offset} is cut short")
-    if TAIL.unpack_from(block, size - 8)[1] > MAX_BLOCK:
-        raise ContainerError("not_bgzf", f"the BGZF block at byte {offset} claims more than 64 KiB of text")
-    return block
-
-
-def _block_size(head: bytes, offset: int) -> int:
-    extra = 12 + HEAD.unpack_from(head)[7]
-    at = 12
-    while at + 4 <= min(extra, len(head)):
-        first, second, length = SUBFIELD.unpack_from(head, at)
-        if (first, second, length) == (66, 67, 2) and at + 6 <= len(head):
-            size: int = struct.unpack_from("<H", head, at + 4)[0] + 1
-            if size < extra + 8:
-                break
-            return size
-        at += 4 + length
-    raise ContainerError("not_bgzf", f"the block at byte {offset} carries no valid BGZF size")
-
-
 has_kernel = native.has_bgzf and native._bgzf.connect(deflate._deflate.__file__)
 """Whether groups go through libdeflate in one call outside the interpreter's lock: the kernel is built and the
 ``deflate`` package shows libdeflate's functions (docs/decisions/0041-bgzf.md). The bytes are the same without."""
 
 
-def inflate_blocks(group: Iterable[tuple[int, bytes]]) -> bytes:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Whole BGZF blocks, compressed, where they lie: ``data[start:end]``, ``size`` bytes of text when inflated.
+
+    ``offset`` is the byte of the stream at which ``data`` begins.
+    """
+
+    data: bytes = field(repr=False)
+    start: int
+    end: int
+    size: int
+    offset: int
+
+
+def block_groups(incoming: Incoming, most: int | None = None, *, compiled: bool | None = None) -> Iterator[Group]:
+    """Whole blocks, grouped to about ``GROUP`` bytes of text, or ``most`` where that is less; none is copied.
+
+    ``compiled`` false finds them in plain Python.
+    Raises ``ContainerError``: ``not_bgzf``, ``truncated`` (a cut block or no end-of-file block).
+    """
+    scan = native._bgzf.scan if has_kernel and compiled is not False else _scan
+    wanted = GROUP if most is None else min(GROUP, most)
+    data, at, offset, last = b"", 0, incoming.offset, b""
+    while True:
+        end, block, size, is_broken = scan(data, at, wanted)
+        last = data[block:end] if end > at else last
+        if is_broken:
+            raise _fault(data[end:], offset + end)
+        if size >= wanted:
+            yield Group(data=data, start=at, end=end, size=size, offset=offset)
+            at = end
+            continue
+        more = incoming.take(READ if data else LOOK)
+        if not more:
+            break
+        data, offset, at = data[at:] + more, offset + at, 0
+    if end < len(data):
+        raise _fault(data[end:], offset + end)
+    if last != EOF_BLOCK:
+        raise ContainerError("truncated", f"the BGZF end-of-file block is missing at byte {offset + end}")
+    yield Group(data=data, start=at, end=end, size=size, offset=offset)
+
+
+def _scan(data: bytes, start: int, most: int) -> tuple[int, int, int, int]:
+    """The kernel's twin: end, start of the last block, bytes of text, whether the next block is none."""
+    at, last, text, size = start, start, 0, 0
+    while text < most and (size := _block_size(data, at)) > 0:
+        last, at = at, at + size
+        text += TAIL.unpack_from(data, at - TAIL.size)[1]
+    return at, last, text, int(size < 0)
+
+
+def _block_size(data: bytes, at: int) -> int:
+    """Size of the whole block at ``at``: 0 where more bytes are needed, -1 where it is none."""
+    left = len(data) - at
+    if left < HEAD.size:
+        return 0
+    if data[at : at + 4] != PREFIX[:4]:
+        return -1
+    extra = HEAD.size + HEAD.unpack_from(data, at)[7]
+    if left < extra:
+        return 0
+    size = _stated_size(data, at, at + extra)
+    if size is None:
+        return -1
+    if size > left:
+        return 0
+    return size if TAIL.unpack_from(data, at + size - TAIL.size)[1] <= MAX_BLOCK else -1
+
+
+def _stated_size(data: bytes, at: int, extra: int) -> int | None:
+    """How long the block at ``at`` says it is, by its subfield BC in front of ``extra``; None where it says nothing."""
+    place = at + HEAD.size
+    while place + SUBFIELD.size <= min(extra, len(data)):
+        first, second, length = SUBFIELD.unpack_from(data, place)
+        if (first, second, length) == (66, 67, 2) and place + 6 <= min(extra, len(data)):
+            size: int = struct.unpack_from("<H", data, place + 4)[0] + 1
+            return size if at + size >= extra + TAIL.size else None
+        place += SUBFIELD.size + length
+    return None
+
+
+def _fault(data: bytes, offset: int) -> ContainerError:
+    """What is wrong with the block that these bytes begin with; they reach to its end or to that of the stream."""
+    if len(data) < HEAD.size:
+        return ContainerError("truncated", f"the stream ends inside a BGZF block header at byte {offset}")
+    if data[:4] != PREFIX[:4]:
+        return ContainerError("not_bgzf", f"no BGZF block starts at byte {offset}")
+    size = _stated_size(data, 0, HEAD.size + HEAD.unpack_from(data)[7])
+    if size is None:
+        return ContainerError("not_bgzf", f"the block at byte {offset} carries no valid BGZF size")
+    if len(data) < size:
+        return ContainerError("truncated", f"the BGZF block at byte {offset} is cut short")
+    return ContainerError("not_bgzf", f"the BGZF block at byte {offset} claims more than 64 KiB of text")
+
+
+def inflate_blocks(group: Group, *, compiled: bool | None = None) -> bytes:
     """The text of whole blocks, each checksum proven. Raises ``ContainerError`` (``damaged``)."""
-    if not has_kernel:
-        return b"".join(_inflate(offset, block) for offset, block in group)
-    listed = list(group)
-    text = native._bgzf.inflate(listed)
-    if isinstance(text, tuple):
-        index, fault = text
-        raise _broken(listed[index][0], fault)
+    if not has_kernel or compiled is False:
+        return b"".join(_inflated(group, group.start))
+    text = native._bgzf.inflate(group.data, group.start, group.end, group.size)
+    if isinstance(text, int):
+        for _ in _inflated(group, text):
+            break  # the twin refuses that block, and says why
+        raise ContainerError("damaged", f"the BGZF block at byte {group.offset + text} cannot be inflated")
     return text
 
 
-NOT_INFLATED, OTHER_CHECKSUM = 1, 2
-
-
-def _broken(offset: int, fault: int) -> ContainerError:
-    if fault == NOT_INFLATED:
-        return ContainerError("damaged", f"the BGZF block at byte {offset} cannot be inflated")
-    return ContainerError("damaged", f"the checksum of the BGZF block at byte {offset} does not match")
+def _inflated(group: Group, at: int) -> Iterator[bytes]:
+    while at < group.end:
+        end = at + _block_size(group.data, at)
+        yield _inflate(group.offset + at, group.data[at:end])
+        at = end
 
 
 def _inflate(offset: int, block: bytes) -> bytes:
-    crc, size = TAIL.unpack_from(block, len(block) - 8)
-    body = block[12 + HEAD.unpack_from(block)[7] : -8]
+    crc, size = TAIL.unpack_from(block, len(block) - TAIL.size)
+    body = block[HEAD.size + HEAD.unpack_from(block)[7] : -TAIL.size]
     # libdeflate refuses an output buffer of no bytes; an empty block is three known bits and is the end-of-file block.
     if size == 0:
         return b""
     try:
         text = bytes(deflate.deflate_decompress(body, size))
     except deflate.DeflateError as error:
-        raise _broken(offset, NOT_INFLATED) from error
+        raise ContainerError("damaged", f"the BGZF block at byte {offset} cannot be inflated") from error
     if len(text) != size or deflate.crc32(text) != crc:
-        raise _broken(offset, OTHER_CHECKSUM)
+        raise ContainerError("damaged", f"the checksum of the BGZF block at byte {offset} does not match")
     return text
 
 
@@ -214,28 +265,33 @@ def _stored(text: Text) -> bytes:
     return b"".join((b"\x01", struct.pack("<HH", len(text), len(text) ^ 0xFFFF), text))
 
 
-def deflate_blocks(texts: Iterable[Text], level: int) -> bytes:
+def deflate_blocks(texts: Iterable[Text], level: int, *, compiled: bool | None = None) -> bytes:
     """Several blocks, one after the other."""
-    if has_kernel:
+    if has_kernel and compiled is not False:
         return native._bgzf.deflate(list(texts), level)
     return b"".join(deflate_block(text, level) for text in texts)
 
 
-def cut_blocks(texts: Iterable[Text], per_group: int = 4) -> Iterator[list[Text]]:
-    """Text cut every ``BLOCK`` bytes, in groups: borders depend on the position in the text and on nothing else."""
-    pending = bytearray()
-    step = BLOCK * per_group
+def cut_blocks(texts: Iterable[Text], per_group: int = 2) -> Iterator[list[Text]]:
+    """Text cut every ``BLOCK`` bytes, in groups: borders depend on the position in the text and on nothing else.
+
+    Text is copied where a border of pieces falls and nowhere else; a piece must not be changed once it is given.
+    """
+    group: list[Text] = []
+    parts: list[Text] = []
+    missing = BLOCK
     for text in texts:
-        pending += text
-        whole = len(pending) - len(pending) % step
-        if whole:
-            held = bytes(memoryview(pending)[:whole])
-            del pending[:whole]
-            yield from (_cut(held, at, at + step) for at in range(0, whole, step))
-    if pending:
-        yield _cut(bytes(pending), 0, len(pending))
-
-
-def _cut(text: bytes, start: int, end: int) -> list[Text]:
-    view = memoryview(text)
-    return [view[at : min(at + BLOCK, end)] for at in range(start, end, BLOCK)]
+        view = memoryview(text)
+        while len(view) >= missing:
+            group.append(b"".join((*parts, view[:missing])) if parts else view[:missing])
+            view, parts, missing = view[missing:], [], BLOCK
+            if len(group) == per_group:
+                yield group
+                group = []
+        if view:
+            parts.append(view)
+            missing -= len(view)
+    if parts:
+        group.append(b"".join(parts))
+    if group:
+        yield group

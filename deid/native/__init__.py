@@ -33,15 +33,6 @@ else:
     has_fastq = True
 
 try:
-    from deflate import _deflate
-
-    from deid.native import _blocks
-except ImportError:
-    has_blocks = False
-else:
-    has_blocks = _blocks.bind(_deflate.__file__)
-
-try:
     from deid.native import _tables
 except ImportError:
     has_tables = False
@@ -61,6 +52,6 @@ else:
     has_bgzf = True
 
 __all__ = [
-    "_bgzf", "_blocks", "_fastq", "_judging", "_measure", "_reads", "_tables", "_variants",
-    "has_bgzf", "has_blocks", "has_fastq", "has_judging", "has_measure", "has_reads", "has_tables", "has_variants",
+    "_bgzf", "_fastq", "_judging", "_measure", "_reads", "_tables", "_variants",
+    "has_bgzf", "has_fastq", "has_judging", "has_measure", "has_reads", "has_tables", "has_variants",
 ]  # fmt: skip

@@ -1,8 +1,10 @@
-/* Groups of BGZF blocks inflated or deflated in one call outside the interpreter's lock. Twin: deid/bgzf.py.
+/* BGZF blocks by the group: found where they lie, inflated into one piece of text, deflated from views, each group in one
+ * call outside the interpreter's lock. Twin: deid/bgzf.py; the bytes and the refusals are the same.
  * DEFLATE is not written here and nothing is linked: the `deflate` package's own shared object holds libdeflate and
  * shows its functions, which `connect` finds by name; where it does not, the package is called block by block.
- * Compressors and output rooms are kept between calls (a fresh one costs page faults); the lists are touched only while
- * the interpreter's lock is held. BGZF: SAM specification section 4.1; gzip: RFC 1952. */
+ * Promise: no byte outside the given buffers is read or written, and every length is checked before it is used.
+ * Compressors and output rooms are kept between calls (a fresh one costs page faults) and are taken and given back only
+ * while the interpreter's lock is held. BGZF: SAM specification section 4.1; gzip: RFC 1952. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <stdint.h>
@@ -12,8 +14,8 @@
 #include <dlfcn.h>
 #endif
 
-enum { KEPT = 16, LEVELS = 13, MAX_TEXT = 0x10000, ROOM = 0x12000, HEAD = 18, TAIL = 8, MAX_GROUP = 1 << 12 };
-enum { WHOLE, NOT_INFLATED, OTHER_CHECKSUM };
+enum { KEPT = 16, LEVELS = 13, MAX_BLOCK = 0x10000, ROOM = 0x12000, MAX_GROUP = 1 << 12 };
+enum { FIXED = 12, HEAD = 18, TAIL = 8 }; /* gzip's own header, that with BGZF's field, and what follows the DEFLATE */
 
 typedef struct {
     void *(*alloc_compressor)(int);
@@ -21,6 +23,8 @@ typedef struct {
     void *(*alloc_decompressor)(void);
     int (*decompress)(void *, const void *, size_t, void *, size_t, size_t *);
     uint32_t (*crc32)(uint32_t, const void *, size_t);
+    void (*free_compressor)(void *);
+    void (*free_decompressor)(void *);
 } Library;
 
 typedef struct { uint8_t *p; size_t cap; } Room;
@@ -30,9 +34,11 @@ static void *compressors[LEVELS][KEPT], *decompressors[KEPT];
 static int n_compressors[LEVELS], n_decompressors, n_rooms;
 static Room rooms[KEPT];
 
-static uint32_t little(const uint8_t *p) { return p[0] | p[1] << 8 | p[2] << 16 | (uint32_t)p[3] << 24; }
+static inline uint16_t two(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
 
-static void put_little(uint8_t *p, uint32_t value) {
+static inline uint32_t four(const uint8_t *p) { return p[0] | p[1] << 8 | p[2] << 16 | (uint32_t)p[3] << 24; }
+
+static void put_four(uint8_t *p, uint32_t value) {
     for (int i = 0; i < 4; i++) p[i] = (uint8_t)(value >> 8 * i);
 }
 
@@ -48,77 +54,96 @@ static PyObject *connect(PyObject *self, PyObject *path) {
     if (!name) return NULL;
     if (!handle) Py_RETURN_FALSE;
     const char *names[] = {"libdeflate_alloc_compressor", "libdeflate_deflate_compress", "libdeflate_alloc_decompressor",
-                           "libdeflate_deflate_decompress", "libdeflate_crc32"};
-    void *found[5];
-    for (int i = 0; i < 5; i++)
+                           "libdeflate_deflate_decompress", "libdeflate_crc32", "libdeflate_free_compressor",
+                           "libdeflate_free_decompressor"};
+    void *found[7];
+    for (int i = 0; i < 7; i++)
         if (!(found[i] = dlsym(handle, names[i]))) Py_RETURN_FALSE;
     memcpy(&lib, found, sizeof lib); /* POSIX: a data pointer of dlsym holds a function's address */
     Py_RETURN_TRUE;
 #endif
 }
 
-typedef struct { const uint8_t *body; size_t body_size, size; uint32_t crc; } Block;
-
-/* Where the parts of one whole block lie; 0 where it is too short to have them. */
-static int read_block(PyObject *bytes, Block *block) {
-    const uint8_t *p = (const uint8_t *)PyBytes_AS_STRING(bytes);
-    size_t n = (size_t)PyBytes_GET_SIZE(bytes);
-    if (n < HEAD + TAIL) return 0;
-    size_t start = 12 + (size_t)(p[10] | p[11] << 8);
-    if (start + TAIL > n) return 0;
-    *block = (Block){p + start, n - TAIL - start, little(p + n - 4), little(p + n - 8)};
-    return block->size <= MAX_TEXT;
-}
-
-static int inflate_block(void *decompressor, const Block *block, uint8_t *out) {
-    size_t made = 0;
-    if (block->size == 0) return WHOLE;
-    if (lib.decompress(decompressor, block->body, block->body_size, out, block->size, &made)) return NOT_INFLATED;
-    return made == block->size && lib.crc32(0, out, made) == block->crc ? WHOLE : OTHER_CHECKSUM;
-}
-
-static Py_ssize_t read_blocks(PyObject *group, Block *blocks, size_t *total) {
-    Py_ssize_t count = PyList_GET_SIZE(group);
-    *total = 0;
-    for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *pair = PyList_GET_ITEM(group, i);
-        if (!PyTuple_Check(pair) || PyTuple_GET_SIZE(pair) != 2 || !PyBytes_Check(PyTuple_GET_ITEM(pair, 1)) ||
-            !read_block(PyTuple_GET_ITEM(pair, 1), &blocks[i])) {
-            PyErr_SetString(PyExc_ValueError, "pairs of an offset and a whole block");
-            return -1;
+/* Size of the whole block at p, and where its DEFLATE begins: 0 where more bytes are needed, -1 where it is none. */
+static int64_t block_size(const uint8_t *p, int64_t left, int64_t *body) {
+    if (left < FIXED) return 0;
+    if (memcmp(p, "\x1f\x8b\x08\x04", 4) != 0) return -1;
+    int64_t extra = FIXED + two(p + 10), at = FIXED;
+    if (left < extra) return 0;
+    while (at + 4 <= extra) {
+        int64_t length = two(p + at + 2);
+        if (p[at] == 'B' && p[at + 1] == 'C' && length == 2 && at + 6 <= extra) {
+            int64_t size = (int64_t)two(p + at + 4) + 1;
+            *body = extra;
+            if (size < extra + TAIL) return -1;
+            if (size > left) return 0;
+            return four(p + size - 4) > MAX_BLOCK ? -1 : size;
         }
-        *total += blocks[i].size;
+        at += 4 + length;
     }
-    return count;
+    return -1;
 }
 
-/* inflate(group): the text of whole blocks, or (index, fault) of the first that is broken. */
-static PyObject *inflate(PyObject *self, PyObject *group) {
+/* scan(data, start, most): (end, start of the last block, bytes of text, whether the next block is none). */
+static PyObject *scan(PyObject *self, PyObject *args) {
+    Py_buffer data;
+    Py_ssize_t start, most;
     (void)self;
-    size_t total, at = 0;
-    int fault = WHOLE;
-    Py_ssize_t i = 0;
-    if (!lib.decompress || !PyList_Check(group)) return PyErr_Format(PyExc_TypeError, "a list, after connect");
-    Block *blocks = PyMem_Calloc((size_t)PyList_GET_SIZE(group) + 1, sizeof *blocks);
-    if (!blocks) return PyErr_NoMemory();
-    Py_ssize_t count = read_blocks(group, blocks, &total);
-    PyObject *text = count < 0 ? NULL : PyBytes_FromStringAndSize(NULL, (Py_ssize_t)total);
-    void *decompressor = !text ? NULL : n_decompressors ? decompressors[--n_decompressors] : lib.alloc_decompressor();
-    if (text && decompressor) {
-        uint8_t *out = (uint8_t *)PyBytes_AS_STRING(text);
-        /* The caller's frame holds the list, and nobody else has it: the blocks stay while the lock is released. */
-        Py_BEGIN_ALLOW_THREADS
-        for (; i < count && !(fault = inflate_block(decompressor, &blocks[i], out + at)); i++) at += blocks[i].size;
-        Py_END_ALLOW_THREADS
-        if (n_decompressors < KEPT) decompressors[n_decompressors++] = decompressor;
-    } else if (text) {
-        Py_CLEAR(text);
-        PyErr_NoMemory();
+    if (!PyArg_ParseTuple(args, "y*nn", &data, &start, &most)) return NULL;
+    const uint8_t *p = data.buf;
+    int64_t at = start, last = start, text = 0, body, size = 0;
+    if (start < 0 || start > data.len) at = last = data.len;
+    while (text < most && (size = block_size(p + at, data.len - at, &body)) > 0) {
+        last = at;
+        at += size;
+        text += four(p + at - 4);
     }
-    PyMem_Free(blocks);
-    if (!text || !fault) return text;
-    Py_DECREF(text);
-    return Py_BuildValue("(ni)", i, fault);
+    PyBuffer_Release(&data);
+    return Py_BuildValue("(LLLi)", (long long)at, (long long)last, (long long)text, size < 0);
+}
+
+/* Inflates [p, end) into out; the place of the first bad block, or NULL. */
+static const uint8_t *inflate_all(void *inflater, const uint8_t *p, const uint8_t *end, uint8_t *out, uint8_t *out_end) {
+    int64_t body, size;
+    while (p < end && (size = block_size(p, end - p, &body)) > 0) {
+        size_t want = four(p + size - 4), made = 0;
+        if (want > (size_t)(out_end - out)) break;
+        if (want && (lib.decompress(inflater, p + body, (size_t)(size - body - TAIL), out, want, &made) || made != want ||
+                     lib.crc32(0, out, want) != four(p + size - TAIL)))
+            break;
+        out += want;
+        p += size;
+    }
+    return p < end || out != out_end ? p : NULL;
+}
+
+/* inflate(data, start, end, size): the text of whole blocks; or the place of the first that is damaged. */
+static PyObject *inflate(PyObject *self, PyObject *args) {
+    Py_buffer data;
+    Py_ssize_t start, end, size;
+    PyObject *text = NULL;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "y*nnn", &data, &start, &end, &size)) return NULL;
+    void *inflater = !lib.crc32 ? NULL : n_decompressors ? decompressors[--n_decompressors] : lib.alloc_decompressor();
+    if (!lib.crc32 || start < 0 || end < start || end > data.len || size < 0) {
+        PyErr_SetString(PyExc_ValueError, "not connected, or a place outside the data");
+    } else if (!inflater) {
+        PyErr_NoMemory();
+    } else if ((text = PyBytes_FromStringAndSize(NULL, size))) {
+        const uint8_t *p = data.buf, *bad;
+        uint8_t *out = (uint8_t *)PyBytes_AS_STRING(text);
+        Py_BEGIN_ALLOW_THREADS
+        bad = inflate_all(inflater, p + start, p + end, out, out + size);
+        Py_END_ALLOW_THREADS
+        if (bad) {
+            Py_DECREF(text);
+            text = PyLong_FromSsize_t(bad - p);
+        }
+    }
+    if (inflater && n_decompressors < KEPT) decompressors[n_decompressors++] = inflater;
+    else if (inflater) lib.free_decompressor(inflater);
+    PyBuffer_Release(&data);
+    return text;
 }
 
 static size_t store(const uint8_t *text, size_t n, uint8_t *out) {
@@ -132,12 +157,12 @@ static size_t store(const uint8_t *text, size_t n, uint8_t *out) {
 static size_t deflate_block(void *compressor, const uint8_t *text, size_t n, uint8_t *out) {
     static const uint8_t prefix[16] = {31, 139, 8, 4, 0, 0, 0, 0, 0, 255, 6, 0, 'B', 'C', 2, 0};
     size_t size = lib.compress(compressor, text, n, out + HEAD, ROOM - HEAD - TAIL);
-    if (size == 0 || size + HEAD + TAIL > MAX_TEXT) size = store(text, n, out + HEAD);
+    if (size == 0 || size + HEAD + TAIL > MAX_BLOCK) size = store(text, n, out + HEAD);
     memcpy(out, prefix, 16);
     size_t whole = size + HEAD + TAIL;
     out[16] = (uint8_t)(whole - 1), out[17] = (uint8_t)((whole - 1) >> 8);
-    put_little(out + HEAD + size, lib.crc32(0, text, n));
-    put_little(out + HEAD + size + 4, (uint32_t)n);
+    put_four(out + HEAD + size, lib.crc32(0, text, n));
+    put_four(out + HEAD + size + 4, (uint32_t)n);
     return whole;
 }
 
@@ -165,11 +190,16 @@ static PyObject *deflate_all(Py_buffer *texts, Py_ssize_t count, int level) {
         for (Py_ssize_t i = 0; i < count; i++)
             at += deflate_block(compressor, texts[i].buf, (size_t)texts[i].len, room.p + at);
         Py_END_ALLOW_THREADS
-        made = PyBytes_FromStringAndSize((const char *)room.p, (Py_ssize_t)at);
+        if ((made = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)at))) {
+            Py_BEGIN_ALLOW_THREADS
+            memcpy(PyBytes_AS_STRING(made), room.p, at);
+            Py_END_ALLOW_THREADS
+        }
     } else {
         PyErr_NoMemory();
     }
     if (compressor && n_compressors[level] < KEPT) compressors[level][n_compressors[level]++] = compressor;
+    else if (compressor) lib.free_compressor(compressor);
     give_room(room);
     return made;
 }
@@ -201,7 +231,8 @@ static PyObject *deflate(PyObject *self, PyObject *args) {
 
 static PyMethodDef methods[] = {
     {"connect", connect, METH_O, "Find libdeflate in a shared object that is loaded."},
-    {"inflate", inflate, METH_O, "The text of whole BGZF blocks."},
+    {"scan", scan, METH_VARARGS, "Find whole BGZF blocks."},
+    {"inflate", inflate, METH_VARARGS, "The text of whole BGZF blocks."},
     {"deflate", deflate, METH_VARARGS, "A BGZF block for each text."},
     {NULL, NULL, 0, NULL},
 };

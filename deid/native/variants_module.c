@@ -313,10 +313,16 @@ static PyObject *run(Prepared *prepared, const Py_buffer *chunk, Py_buffer *miss
         reorder_chunk(work, p, end, &done);
     }
     Py_END_ALLOW_THREADS
-    PyObject *result = Py_BuildValue("(y#LL(LLLLL)iL)", work->out.p ? work->out.p : "", (Py_ssize_t)work->out.n,
-                                     (long long)done.lines, (long long)done.written, (long long)done.removed[0],
-                                     (long long)done.removed[1], (long long)done.removed[2],
-                                     (long long)done.removed[3], (long long)done.removed[4], done.fault, (long long)done.lines);
+    PyObject *text = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)work->out.n), *result = NULL;
+    if (text) {
+        /* The largest copy of all, and nobody else has the new object yet: the others need not wait for it. */
+        Py_BEGIN_ALLOW_THREADS
+        if (work->out.n) memcpy(PyBytes_AS_STRING(text), work->out.p, work->out.n);
+        Py_END_ALLOW_THREADS
+        result = Py_BuildValue("(NLL(LLLLL)iL)", text, (long long)done.lines, (long long)done.written,
+                               (long long)done.removed[0], (long long)done.removed[1], (long long)done.removed[2],
+                               (long long)done.removed[3], (long long)done.removed[4], done.fault, (long long)done.lines);
+    }
     give_work(prepared, work);
     return result;
 }

@@ -40,7 +40,7 @@ def foreseen(source: BinaryIO, layout: Layout) -> list[int] | None:
     """
     size = source.seek(0, io.SEEK_END)
     stretches = list(_stretches(layout))
-    if not layout.sorted or not native.has_reads or not native.has_blocks or len(stretches) * WORTH > size:
+    if not layout.sorted or not native.has_reads or not bgzf.has_kernel or len(stretches) * WORTH > size:
         return None
     words = array("Q")
     collect = rewriter(layout, compiled=True, collect=True)
@@ -98,9 +98,9 @@ def _block_from(source: BinaryIO, at: int, layout: Layout) -> tuple[int, int] | 
     data = source.read(WINDOW)
     begin = data.find(bgzf.PREFIX[:4])
     while begin >= 0:
-        end, _, size, bad = native._blocks.scan(data, begin, 1)
+        end, _, size, bad = native._bgzf.scan(data, begin, 1)
         if not bad and end > begin and bgzf.is_bgzf(data[begin : begin + 18]):
-            text = native._blocks.inflate(data, begin, end, size)
+            text = native._bgzf.inflate(data, begin, end, size)
             order = None if isinstance(text, int) else _order(text, layout)
             return None if order is None else (at + begin, order)
         begin = data.find(bgzf.PREFIX[:4], begin + 1)

@@ -23,11 +23,10 @@ from deid.variants.errors import RECORD_ERRORS, VariantError
 from deid.variants.header import SourceHeader, check_names, parse_header, write_header
 from deid.variants.layout import REASONS, Counts, Layout, Rewritten, add_counts, layout_of, no_counts
 from deid.variants.plan import VariantPlan
-from deid.variants.recipient import CopyCounts, copy_view
 from deid.variants.regions import parse_regions
-from deid.variants.stream import Workers, Written, in_form, read_text, split_header, whole_lines, write_text
+from deid.variants.stream import Workers, Written, in_form, open_text, over_lines, split_header, write_text
 
-__all__ = ["CopyCounts", "OpenedView", "VariantCounts", "copy_view", "core_view", "open_view"]
+__all__ = ["OpenedView", "VariantCounts", "core_view", "open_view"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,13 +121,13 @@ def open_view(
 ) -> OpenedView:
     """Read the header of ``source`` and hold the rest ready; arguments and errors as for ``core_view``."""
     check_names(participants.values(), what="internal codes")
-    pieces = read_text(source, workers)
-    header_text, rest = split_header(pieces)
+    opened = open_text(source, workers)
+    header_text, rest = split_header(opened.texts())
     header = parse_header(header_text)
     layout = _layout(plan, header, participants, region)
     width = len(layout.columns)
     tally = _Tally(missing=no_counts(width), singletons=no_counts(width))
-    done = workers.over(rewriter(layout, compiled=compiled), whole_lines(rest, pieces))
+    done = over_lines(rewriter(layout, compiled=compiled), rest, opened, workers)
     head = write_header(plan, header, sorted(participants.values()))
     return OpenedView(header=header, layout=layout, texts=_texts(head, header, done, tally), tally=tally)
 

@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from typing import BinaryIO, TypeAlias
 
 from deid.bgzf import Text
@@ -19,7 +18,7 @@ from deid.variants.errors import RECORD_ERRORS, VariantError
 from deid.variants.header import FORMAT_LINES, INFO_LINES, SourceHeader, check_names, parse_header
 from deid.variants.layout import Layout, layout_of
 from deid.variants.plan import VariantPlan
-from deid.variants.stream import Workers, Written, is_bcf, open_pieces, split_header, whole_lines, write_text
+from deid.variants.stream import Opened, Workers, Written, is_bcf, open_packed, over_lines, split_header, write_text
 
 OUR_LINE = re.compile(
     rb"##fileformat=VCFv4\.2"
@@ -60,12 +59,11 @@ def copy_view(
     workers = Workers(threads)
     written, counter = Written(sink), [0]
     try:
-        first, pieces = open_pieces(core, workers)
-        pieces = chain((first,), pieces)
-        if is_bcf(first):
-            texts, people = _copied_bcf(names, pieces, counter)
+        opened = open_packed(core)
+        if is_bcf(opened.first):
+            texts, people = _copied_bcf(names, opened.texts(workers), counter)
         else:
-            texts, people = _copied_text(names, pieces, counter, partial(_reordered, workers, compiled))
+            texts, people = _copied_text(names, opened, counter, partial(_reordered, workers, compiled))
         write_text(texts, written, workers, level)
     finally:
         workers.close()
@@ -90,26 +88,29 @@ def _copied_bcf(names: Mapping[str, str], pieces: Iterator[bytes], counter: list
     return texts(), len(header.samples)
 
 
-Reordering: TypeAlias = Callable[[Layout, Iterable[Text]], Iterator[Reordered]]
+Reordering: TypeAlias = Callable[[Layout | None, bytes, Opened], Iterator[Reordered]]
 
 
 def _copied_text(
-    names: Mapping[str, str], pieces: Iterator[bytes], counter: list[int], reordered: Reordering
+    names: Mapping[str, str], opened: Opened, counter: list[int], reordered: Reordering
 ) -> tuple[Iterator[Text], int]:
-    head, rest = split_header(pieces)
+    head, rest = split_header(opened.texts())
     header = _ours(head)
-    chunks = whole_lines(rest, pieces)
-    done: Iterable[Reordered]
+    layout = layout_of(VariantPlan(), header, _columns(header, names)) if header.samples else None
     if header.samples:
-        done = reordered(layout_of(VariantPlan(), header, _columns(header, names)), chunks)
         head = _renamed(head, sorted(names.values()))
-    else:
-        done = (Reordered(text=chunk, fault=0, line=bytes(chunk).count(b"\n")) for chunk in chunks)
-    return _texts(head, header, done, counter), len(header.samples)
+    return _texts(head, header, reordered(layout, rest, opened), counter), len(header.samples)
 
 
-def _reordered(workers: Workers, compiled: bool | None, layout: Layout, chunks: Iterable[Text]) -> Iterator[Reordered]:
-    return workers.over(reorderer(layout, compiled=compiled), chunks)
+def _reordered(
+    workers: Workers, compiled: bool | None, layout: Layout | None, rest: bytes, opened: Opened
+) -> Iterator[Reordered]:
+    work = _unchanged if layout is None else reorderer(layout, compiled=compiled)
+    return over_lines(work, rest, opened, workers)
+
+
+def _unchanged(chunk: Text) -> Reordered:
+    return Reordered(text=chunk, fault=0, line=bytes(chunk).count(b"\n"))
 
 
 def _ours(head: bytes) -> SourceHeader:

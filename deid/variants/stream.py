@@ -10,10 +10,11 @@ import hashlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from queue import SimpleQueue
-from typing import BinaryIO, Literal, TypeVar, cast
+from typing import BinaryIO, Literal, TypeAlias, TypeVar, cast
 
 from deid import bgzf
 from deid.bgzf import Text
@@ -22,7 +23,11 @@ from deid.variants.errors import VariantError
 MAX_LINE = 1 << 24
 """Longest line read, in bytes: a GT of a million people with room to spare; above it a file is no VCF."""
 MAX_HEADER = 1 << 26
+GROUP = 1 << 19
+"""Bytes of text per group of blocks (about): small enough to lie in the cache while a thread works on it."""
 
+Part: TypeAlias = "bytes | bgzf.Group"
+"""Text, or blocks that are still packed."""
 Given = TypeVar("Given")
 Made = TypeVar("Made")
 
@@ -99,49 +104,72 @@ class Workers:
             thread.join()
 
 
-def read_text(source: BinaryIO, workers: Workers) -> Iterator[bytes]:
-    """The decompressed text of a bgzip, gzip or plain VCF, or that of a BCF, in pieces.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A file whose first piece of text is read; ``parts`` are the others as they lie, each to be unpacked by itself."""
+
+    first: bytes = field(repr=False)
+    parts: Iterator[Part] = field(repr=False)
+
+    def texts(self, workers: Workers | None = None) -> Iterator[bytes]:
+        """All text in pieces, unpacked ahead by ``workers``; without them each part is taken when it is asked for."""
+        yield self.first
+        yield from map(_text_of, self.parts) if workers is None else workers.over(_text_of, self.parts)
+
+
+def open_packed(source: BinaryIO) -> Opened:
+    """A bgzip, gzip or plain file, whatever it holds. Raises ``VariantError``: what ``deid.bgzf`` finds."""
+    incoming = bgzf.Incoming(source)
+    start = incoming.peek(18)
+    parts: Iterator[Part]
+    if bgzf.is_bgzf(start):
+        parts = _named(bgzf.block_groups(incoming, GROUP))
+    else:
+        parts = _named(bgzf.gzip_groups(incoming) if bgzf.is_gzip(start) else bgzf.plain_groups(incoming))
+    return Opened(first=_text_of(next(parts, b"")), parts=parts)
+
+
+def _named(parts: Iterable[Part]) -> Iterator[Part]:
+    """The parts, and the container's fault as this room's error."""
+    try:
+        yield from parts
+    except bgzf.ContainerError as error:
+        raise VariantError(error.code, str(error)) from error
+
+
+def _text_of(part: Part) -> bytes:
+    if isinstance(part, bytes):
+        return part
+    try:
+        return bgzf.inflate_blocks(part)
+    except bgzf.ContainerError as error:
+        raise VariantError(error.code, str(error)) from error
+
+
+def open_text(source: BinaryIO, workers: Workers) -> Opened:
+    """A bgzip, gzip or plain VCF, or a BCF as VCF text.
 
     Raises ``VariantError``: ``not_vcf``, ``bad_bcf``, or what ``deid.bgzf`` finds, with the byte offset.
     """
-    first, pieces = open_pieces(source, workers)
-    if is_bcf(first):
+    opened = open_packed(source)
+    if is_bcf(opened.first):
         from deid.variants.bcf import bcf_to_text  # htslib costs a quarter of a second to load: only when asked for
 
-        pieces = bcf_to_text(chain((first,), pieces))
-        first = b""
-    elif not first.startswith(b"##fileformat=VCF"):
+        texts = bcf_to_text(opened.texts(workers))
+        return Opened(first=next(texts, b""), parts=texts)
+    if not opened.first.startswith(b"##fileformat=VCF"):
         raise VariantError("not_vcf", "the file does not begin with ##fileformat=VCF")
-    yield first
-    yield from pieces
+    return opened
+
+
+def read_text(source: BinaryIO, workers: Workers) -> Iterator[bytes]:
+    """The text of ``open_text`` in pieces; raises what it raises, once the first piece is asked for."""
+    yield from open_text(source, workers).texts(workers)
 
 
 def is_bcf(first: bytes) -> bool:
     """Whether decompressed bytes begin as BCF 2 does."""
     return first.startswith(b"BCF\x02")
-
-
-def open_pieces(source: BinaryIO, workers: Workers) -> tuple[bytes, Iterator[bytes]]:
-    """The first decompressed piece and the rest, whatever it is packed in. Raises ``VariantError``."""
-    incoming = bgzf.Incoming(source)
-    pieces = _named(_pieces(incoming, incoming.peek(18), workers))
-    return next(pieces, b""), pieces
-
-
-def _named(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """The pieces, and the container's fault as this room's error."""
-    try:
-        yield from pieces
-    except bgzf.ContainerError as error:
-        raise VariantError(error.code, str(error)) from error
-
-
-def _pieces(incoming: bgzf.Incoming, start: bytes, workers: Workers) -> Iterator[bytes]:
-    if bgzf.is_bgzf(start):
-        return workers.over(bgzf.inflate_blocks, bgzf.block_groups(incoming))
-    if bgzf.is_gzip(start):
-        return bgzf.gzip_groups(incoming)
-    return bgzf.plain_groups(incoming)
 
 
 def split_header(pieces: Iterator[bytes]) -> tuple[bytes, bytes]:
@@ -157,8 +185,36 @@ def split_header(pieces: Iterator[bytes]) -> tuple[bytes, bytes]:
             raise VariantError("bad_header", f"the header does not end within {MAX_HEADER} bytes")
         end = text.find(b"\n", mark + 1) if mark >= 0 else -1
         if end >= 0:
-            return bytes(text[: end + 1]), bytes(text[end + 1 :])
+            return bytes(text[: end + 1]), bytes(memoryview(text)[end + 1 :])
     raise VariantError("truncated", "the file ends before the end of its header")
+
+
+def over_lines(work: Callable[[Text], Made], rest: bytes, opened: Opened, workers: Workers) -> Iterator[Made]:
+    """``work`` over all whole lines of ``rest`` and of the parts not yet read, in order, a chunk of lines at a time.
+
+    One thread unpacks a part, cuts it and works on it, while its text lies in the cache; only a line that lies across
+    two parts is joined and worked on here. Raises as ``whole_lines`` does.
+    """
+    held = b""
+    for head, made, tail in workers.over(partial(_worked, work), chain((rest,), opened.parts)):
+        if head:
+            yield work(held + head)
+            held = b""
+        if made is not None:
+            yield made
+        held += tail
+        if len(held) > MAX_LINE:
+            raise VariantError("line_too_long", f"a line has more than {MAX_LINE} bytes")
+    if held:
+        raise VariantError("truncated", "the last line has no line end: the file is cut short")
+
+
+def _worked(work: Callable[[Text], Made], part: Part) -> tuple[bytes, Made | None, bytes]:
+    """The end of a line that began before, what came of the whole lines, and the beginning of one that ends behind."""
+    text = _text_of(part)
+    first, cut = text.find(b"\n") + 1, text.rfind(b"\n") + 1
+    made = work(memoryview(text)[first:cut]) if first < cut else None
+    return text[:first], made, text[cut:]
 
 
 def whole_lines(rest: bytes, pieces: Iterable[bytes]) -> Iterator[Text]:

@@ -1,7 +1,8 @@
 """``tongguan deid``: one file of this machine through one recipe, for custodians who try a recipe before they use it.
 
 The source is parsed in a sandboxed child without keys or network (invariant 19). The output appears under its name only
-when it is whole; its index is made anew from its own bytes. Nothing is recorded, so nothing made here is a release.
+when it is whole, the two of a pair when both are; its index is made anew from its own bytes. Nothing is recorded, so
+nothing made here is a release.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import json
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, cast
+from typing import Annotated, Any, BinaryIO, TypeAlias, cast
 
 import typer
 
@@ -32,6 +34,10 @@ People = Annotated[Path, typer.Option("--participants", help="YAML or JSON: sour
 Threads = Annotated[int, typer.Option(min=1, max=64)]
 Region = Annotated[str | None, typer.Option(help="CONTIG, CONTIG:BASE or CONTIG:FIRST-LAST; several by spaces.")]
 MEMORY = 2 << 30
+Files: TypeAlias = tuple[tuple[Path, Path], ...]
+"""Each source with its output; the second, where there is one, is the mate of the first."""
+NAMES = (("source", "core"), ("mate", "mate"))
+"""What the child calls each source and its output, in the order of ``Files``."""
 
 
 def vcf(
@@ -44,7 +50,7 @@ def vcf(
     from deid.indexes import index_variants
     from deid.variants.bcf import convert_vcf
 
-    _run("vcf", source, out, recipe, report, spec=spec, convert=convert_vcf if out.suffix == ".bcf" else None)
+    _run("vcf", ((source, out),), recipe, report, spec=spec, convert=convert_vcf if out.suffix == ".bcf" else None)
     try:
         print(index_variants(out))
     except DeidError as error:
@@ -73,7 +79,7 @@ def reads(
             raise BadInput("a CRAM is written against a reference: name it with --reference")
         convert = partial(convert_bam, reference=Reference(whole))
     folders = () if whole is None else (whole.parent,)
-    _run("reads", source, out, recipe, report, spec=spec, folders=folders, convert=convert)
+    _run("reads", ((source, out),), recipe, report, spec=spec, folders=folders, convert=convert)
     print(index_reads(out))
 
 
@@ -86,17 +92,13 @@ def fastq(
     """One FASTQ of one participant, or with --pair the two files of a pair."""
     key, options = SystemRandomness().token(16).hex(), {"threads": threads}
     spec = {"participants": {"source": "participant"}, "key": key, "options": options}
-    if pair is None:
-        _run("fastq", source, out, recipe, report, spec=spec)
-        return
-    from gateway.cli.deid_pair import run_pair
-
-    run_pair((source, pair[0]), (out, pair[1]), recipe, report, spec=spec)
+    files: Files = ((source, out),) if pair is None else ((source, out), pair)
+    _run("fastq", files, recipe, report, spec=spec)
 
 
 def matrix(source: Path, out: Path, recipe: RecipeFile, report: ReportFile, participants: People) -> None:
     """An expression or methylation matrix, features in rows."""
-    _run("matrix", source, out, recipe, report, spec={"participants": read_yaml(participants)})
+    _run("matrix", ((source, out),), recipe, report, spec={"participants": read_yaml(participants)})
 
 
 def frequencies(
@@ -107,13 +109,12 @@ def frequencies(
     spec: dict[str, Any] = {"participants": read_yaml(participants)}
     if earlier is not None:
         spec["earlier"] = sorted(read_yaml(earlier))
-    _run("frequencies", source, out, recipe, report, spec=spec)
+    _run("frequencies", ((source, out),), recipe, report, spec=spec)
 
 
 def _run(
     kind: str,
-    source: Path,
-    out: Path,
+    files: Files,
     recipe: Path,
     report: Path,
     *,
@@ -121,27 +122,40 @@ def _run(
     folders: tuple[Path, ...] = (),
     convert: Callable[[BinaryIO, BinaryIO], tuple[str, int]] | None = None,
 ) -> None:
-    """``convert`` makes another format of what the child wrote: our own bytes, which need no child."""
-    text, files = _recipe(kind, recipe)
-    whole = {**spec, "recipe": text, "files": files}
+    """``convert`` makes another format of what the child wrote of one file: our own bytes, which need no child."""
+    text, beside = _recipe(kind, recipe)
     sandbox = ProcessSandbox(tasks={"deid.core": TASKS["deid.core"]}, folders=folders)
     began = time.monotonic()
-    if "://" in str(source) or not source.is_file():
-        raise BadInput(f"{source}: not a file of this machine")
-    with source.open("rb") as given, _Finished(out) as sink, tempfile.TemporaryFile(dir=out.parent) as own:
+    _check(files)
+    inputs: dict[str, Any] = {}
+    sinks: dict[str, Any] = {}
+    with ExitStack() as held:
+        for (source, out), (given, written) in zip(files, NAMES, strict=False):
+            inputs[given] = held.enter_context(source.open("rb"))
+            sinks[written] = held.enter_context(_Finished(out))
+        own = held.enter_context(tempfile.TemporaryFile(dir=files[0][1].parent))
         made = sandbox.run_bounded(
             "deid.core",
-            whole,
-            inputs={"source": given},
-            outputs={"core": cast("Any", sink if convert is None else own)},
+            {**spec, "recipe": text, "files": beside},
+            inputs=inputs,
+            outputs=sinks if convert is None else {"core": own},
             limits=Limits(memory_bytes=MEMORY, threads=64),
         )
         body = {**cast("dict[str, Any]", made), "seconds": round(time.monotonic() - began, 3)}
         if convert is not None:
             own.seek(0)
-            body["output"]["digest"], body["output"]["bytes"] = convert(own, cast("BinaryIO", sink))
+            body["output"]["digest"], body["output"]["bytes"] = convert(own, sinks["core"])
     report.write_text(json.dumps(body, ensure_ascii=False, indent=2) + "\n", "utf-8")
-    print(f"{out}\n{report}")
+    print(*(out for _, out in files), report, sep="\n")
+
+
+def _check(files: Files) -> None:
+    for source, _ in files:
+        if "://" in str(source) or not source.is_file():
+            raise BadInput(f"{source}: not a file of this machine")
+    paths = [path.resolve() for both in files for path in both]
+    if len(files) > 1 and len(set(paths)) < len(paths):
+        raise BadInput("the two files of a pair and their outputs are four different files")
 
 
 def _recipe(kind: str, path: Path) -> tuple[str, dict[str, str]]:

@@ -21,9 +21,9 @@ def texts(seed: int) -> list[bytes]:
     return [*made, rng.randbytes(bgzf.BLOCK), rng.randbytes(40), bytes(bgzf.BLOCK)]
 
 
-def blocks_of(data: bytes) -> list[tuple[int, bytes]]:
+def inflated(data: bytes) -> bytes:
     groups = bgzf.block_groups(bgzf.Incoming(io.BytesIO(data + bgzf.EOF_BLOCK)))
-    return [block for group in groups for block in group]
+    return b"".join(bgzf.inflate_blocks(group) for group in groups)
 
 
 @needs_kernel
@@ -53,7 +53,7 @@ def test_both_ways_inflate_alike_and_refuse_alike_whatever_byte_is_changed(monke
         for kernel in (True, False):
             monkeypatch.setattr(bgzf, "has_kernel", kernel)
             try:
-                said.append(bgzf.inflate_blocks(blocks_of(bytes(mutant))))
+                said.append(inflated(bytes(mutant)))
             except bgzf.ContainerError as error:
                 said.append(str(error).encode())
         assert said[0] == said[1]
@@ -62,12 +62,42 @@ def test_both_ways_inflate_alike_and_refuse_alike_whatever_byte_is_changed(monke
     assert len(outcomes) > 10
 
 
+BLOCK = bgzf.deflate_block(b"ACGT" * 20, 6)
+WHOLE = BLOCK + bgzf.EOF_BLOCK
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize(
+    ("data", "code", "words"),
+    [
+        (BLOCK, "truncated", f"the BGZF end-of-file block is missing at byte {len(BLOCK)}"),
+        (BLOCK[:30], "truncated", "the BGZF block at byte 0 is cut short"),
+        (WHOLE + b"\x1f", "truncated", f"the stream ends inside a BGZF block header at byte {len(WHOLE)}"),
+        (WHOLE + BLOCK[:20], "truncated", f"the BGZF block at byte {len(WHOLE)} is cut short"),
+        (WHOLE + b"LiMing, and more", "not_bgzf", f"no BGZF block starts at byte {len(WHOLE)}"),
+        (BLOCK[:12] + b"AB" + WHOLE[14:], "not_bgzf", "the block at byte 0 carries no valid BGZF size"),
+        (BLOCK[:-1] + b"\1" + bgzf.EOF_BLOCK, "not_bgzf", "the BGZF block at byte 0 claims more than 64 KiB of text"),
+    ],
+    ids=["no end", "cut short", "one byte behind", "half a block behind", "text behind", "no size", "too much text"],
+)
+def test_what_is_cut_or_lies_behind_the_end_is_named_by_its_byte(data, code, words, compiled):
+    with pytest.raises(bgzf.ContainerError) as caught:
+        list(bgzf.block_groups(bgzf.Incoming(io.BytesIO(data)), compiled=compiled))
+    assert (caught.value.code, str(caught.value)) == (code, words)
+
+
 @needs_kernel
 def test_the_kernel_refuses_what_is_no_block_and_what_is_too_long():
     native = bgzf.native._bgzf
-    for group in ([(0, b"")], [(0, b"\x1f\x8b" + bytes(24))[:1]], [b"x"], [(0, bytes(10) + b"\xff\xff" + bytes(40))]):
+    whole = bgzf.deflate_block(b"ACGT", 6)
+    for start, end, size in ((-1, len(whole), 4), (0, len(whole) + 1, 4), (9, 8, 4), (0, len(whole), -1)):
         with pytest.raises(ValueError):
-            native.inflate(group)
+            native.inflate(whole, start, end, size)
+    assert native.inflate(whole, 0, len(whole), 4) == b"ACGT"
+    for size in (3, 5):
+        assert native.inflate(whole, 0, len(whole), size) in (0, len(whole)), "a size that is not the blocks' own"
+    for start in (-1, len(whole) + 1):
+        assert native.scan(whole, start, 1) == (len(whole), len(whole), 0, 0)
     with pytest.raises(ValueError):
         native.deflate([bytes(bgzf.BLOCK + 1)], 6)
     for level in (0, 13):
@@ -84,7 +114,7 @@ def test_threads_share_the_kept_compressors_without_mixing_their_bytes():
     def work(seed: int) -> None:
         for _ in range(5):
             made = bgzf.deflate_blocks(texts(seed), 6)
-            if made != wanted[seed] or bgzf.inflate_blocks(blocks_of(made)) != b"".join(texts(seed)):
+            if made != wanted[seed] or inflated(made) != b"".join(texts(seed)):
                 wrong.append(seed)
 
     threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
@@ -103,7 +133,7 @@ def hammer(count: int) -> None:
         for _ in range(seed % 3):
             whole[rng.randrange(len(whole))] = rng.randrange(256)
         try:
-            bgzf.inflate_blocks(blocks_of(bytes(whole)))
+            inflated(bytes(whole))
         except bgzf.ContainerError:
             continue
 

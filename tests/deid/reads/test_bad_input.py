@@ -208,7 +208,6 @@ def test_twenty_thousand_mutants_neither_crash_nor_hang_nor_fill_the_memory(raw)
 ASAN = """
 import sys, importlib.util
 sys.path[:0] = {path!r}
-from deflate import _deflate
 from deid import native
 
 
@@ -219,11 +218,11 @@ def load(name, place):
     return module
 
 
-for kind in ("reads", "fastq", "blocks"):
+for kind in ("reads", "fastq", "bgzf"):
     setattr(native, "_" + kind, load("deid.native._" + kind, {folder!r} + "/_" + kind + ".so"))
-native.has_reads = native.has_fastq = True
-native.has_blocks = native._blocks.bind(_deflate.__file__)
-assert native.has_blocks
+native.has_reads = native.has_fastq = native.has_bgzf = True
+from deid import bgzf
+assert bgzf.has_kernel
 load("mutants", {tests!r}).fuzz(open({raw!r}, "rb").read(), 3000, 3, (True,))
 load("fastq_mutants", {fastq!r}).fuzz(6000, 3, (True,))
 print("clean")
@@ -239,7 +238,7 @@ def test_the_kernels_read_no_byte_that_is_not_their_own(raw, tmp_path, repositor
 
     flags = ["-O1", "-g", "-std=c11", "-shared", "-fPIC", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     flags += ["-fno-sanitize=alignment", "-I" + sysconfig.get_path("include")]
-    for kind in ("reads", "fastq", "blocks"):
+    for kind in ("reads", "fastq", "bgzf"):
         sources = sorted((repository / "deid" / "native").glob(f"{kind}*.c"))
         subprocess.run(["gcc", *flags, *sources, "-o", tmp_path / f"_{kind}.so"], check=True)
     runtime = subprocess.run(["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)

@@ -7,11 +7,11 @@ import random
 
 import pytest
 
-from deid import bgzf, native
+from deid import bgzf
 from deid.reads.blocks import blocks_of, texts_of
 from deid.variants.stream import Workers
 
-pytestmark = pytest.mark.skipif(not native.has_blocks, reason="no compiler")
+pytestmark = pytest.mark.skipif(not bgzf.has_kernel, reason="no compiler")
 RNG = random.Random(1)
 TEXTS = {
     "nothing": b"",
@@ -61,7 +61,6 @@ def test_what_is_broken_is_said_alike_and_names_the_byte(monkeypatch):
     changed = [data[:at] + bytes([data[at] ^ RNG.randrange(1, 256)]) + data[at + 1 :] for at in range(len(data))]
     cut = [data[:at] for at in range(len(data))]
     for group in (1 << 20, 50):
-        monkeypatch.setattr("deid.reads.blocks.GROUP", group)
         monkeypatch.setattr("deid.bgzf.GROUP", group)
         for broken in (*changed, *cut, data + b"\x1f", data + data):
             assert said(broken, True) == said(broken, False)

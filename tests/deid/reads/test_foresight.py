@@ -9,12 +9,12 @@ import struct
 
 import pytest
 
-from deid import native
+from deid import bgzf, native
 from deid.bgzf import EOF_BLOCK, deflate_block
 from deid.reads import core, foresight
 from tests.deid.reads import unlisted
 
-pytestmark = pytest.mark.skipif(not native.has_reads or not native.has_blocks, reason="no compiler")
+pytestmark = pytest.mark.skipif(not native.has_reads or not bgzf.has_kernel, reason="no compiler")
 STEPS = ({"quality": {"as": "keep"}}, {"mask": {"bed": "m"}})
 MASKS = (
     b"1\t500\t510\n",

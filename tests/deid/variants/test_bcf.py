@@ -12,6 +12,7 @@ import pytest
 from deid.bgzf import EOF_BLOCK, deflate_blocks
 from deid.genomic import assess_variants
 from deid.variants import VariantError, copy_view, core_view, plan_from_steps
+from deid.variants.bcf import bounded
 from deid.variants.bcf_copy import reordered_bcf
 
 PEOPLE = ["LiMing", "WangFang", "P3", "P4"]
@@ -154,3 +155,17 @@ def test_a_record_of_other_samples_or_of_other_length_is_not_copied():
                           (one_record(2, b"\x11\x01\x1f\x05\x07"), [1, 0])):  # fmt: skip
         with pytest.raises(VariantError, match="record 1"):
             list(reordered_bcf(record, [], order))
+
+
+@pytest.mark.parametrize("cut", [1, 3, 1000])
+def test_an_absurd_length_is_refused_before_htslib_makes_room_for_it(cut):
+    head = b"BCF\x02\x02" + struct.pack("<I", 4) + b"abc\0"
+    whole = head + one_record(1, b"\x11\x01\x11\x05")
+    for data, record in (
+        (b"BCF\x02\x02" + struct.pack("<I", 1 << 30) + bytes(99), 0),
+        (head + struct.pack("<2I", 1 << 30, 0) + bytes(99), 0),
+        (whole + struct.pack("<2I", 24, 1 << 30) + bytes(99), 1),
+    ):
+        with pytest.raises(VariantError, match=f"absurd length after record {record}$"):
+            list(bounded(data[at : at + cut] for at in range(0, len(data), cut)))
+    assert list(bounded([whole])) == [whole]

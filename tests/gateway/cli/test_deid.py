@@ -116,6 +116,16 @@ def test_the_two_files_of_a_pair_stay_one(run, repository):
     assert report_of(run.folder, repository)["mate"]["output"]["records"] == 9
 
 
+@pytest.mark.parametrize(("mate", "out"), [("R1.fq", "o2.gz"), ("R2.fq", "o1.gz"), ("R2.fq", "../{0}/o1.gz")])
+def test_a_file_is_neither_its_own_mate_nor_written_twice(run, mate, out):
+    for name in ("R1.fq", "R2.fq"):
+        (run.folder / name).write_bytes(b"@LiMing:1\nAC\n+\nII\n")
+    second = run.folder / out.format(run.folder.name)
+    result = run("fastq", run.folder / "R1.fq", "o1.gz", "--pair", str(run.folder / mate), str(second))
+    assert "four different files" in str(result.exception)
+    assert not list(run.folder.glob("o*"))
+
+
 def test_of_files_that_are_no_pair_nothing_is_left_and_the_line_is_named(run):
     (run.folder / "R1.fq").write_bytes(b"@a\nA\n+\nI\n@b\nA\n+\nI\n")
     (run.folder / "R2.fq").write_bytes(b"@a\nA\n+\nI\n@LiMing\nA\n+\nI\n")
