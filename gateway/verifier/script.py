@@ -13,19 +13,33 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-ORDER = ("errors", "merkle", "note", "rotation", "tiles", "proof", "policy", "audit", "verify", "__main__")
+ORDER = (
+    "errors",
+    "merkle",
+    "note",
+    "rotation",
+    "tiles",
+    "proof",
+    "policy",
+    "audit",
+    "verify",
+    "succession",
+    "__main__",
+)
 BLANKS = re.compile(r"\n{4,}")
 NEXT = "\n\n"
 PACKAGE = re.compile(r"\b(?:merkle|tiles)\.(?=[A-Za-z_])")
 HEAD = '''"""Prove a ledger without the gateway: needs Python 3.11 and the ``cryptography`` package, nothing else.
 
-    python verify_ledger.py DIR [--key VKEY-OR-FILE] [--receipt FILE]... [--since CHECKPOINT] [--policy FILE] [--json]
+    python verify_ledger.py DIR [--key VKEY-OR-FILE] [--receipt FILE]... [--since CHECKPOINT] [--policy FILE]
+                               [--former DIR]... [--json]
 
 Exit 0: proven. 1: tampered, and the place is named. 2: could not tell. It reads only, asks no network, and never prints
 what an entry says. Made from gateway/verifier; do not change it here.
 
 Read in this order: the tree (RFC 6962), the signed note (C2SP), which key may sign what, the files (C2SP tlog-tiles), a
-receipt (C2SP tlog-proof), the witnesses (C2SP tlog-cosignature), the audit of every byte, the verdict.
+receipt (C2SP tlog-proof), the witnesses (C2SP tlog-cosignature), the audit of every byte, the verdict, the line of
+logs of former years.
 """
 
 '''

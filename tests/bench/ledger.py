@@ -239,7 +239,7 @@ def position(tx: Tx, *, entry_id: str) -> int:
 def row_of(entry_id: str) -> dict[str, Any]:
     body = f'{{"id":"{entry_id}"}}'.encode().ljust(ENTRY)
     row = {"entry_id": entry_id, "kind": "open", "type": "bench", "custodian_id": "c", "about": None, "body": body}
-    return row | {"leaf_hash": merkle.leaf_hash(body), "position": None, "at": None}
+    return row | {"leaf_hash": merkle.leaf_hash(body), "position": None, "at": None, "origin": None}
 
 
 def sequence(bodies: Sequence[bytes], batch: int) -> bool:
