@@ -82,6 +82,12 @@ class Settings(BaseSettings):
         description="Folder off this machine, there beforehand, for the sealed journal that a restored backup is "
         "brought up from; unset means that a restore loses what came after the backup",
     )
+    ledger_retention_years: int = Field(
+        default=10,
+        ge=3,
+        description="Whole years that a former year's ledger is kept before it may be retired (PIPL art. 56 and the "
+        "network data regulation art. 12 ask for three)",
+    )
     further_lines: str = Field(
         default="",
         pattern=r"^$|^(ml-dsa|sm2)(,(ml-dsa|sm2))?$",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -23,8 +24,10 @@ from gateway.bootstrap import (
 from gateway.errors import BadInput, GatewayError
 from gateway.journal import replay
 from gateway.key_rotation import rotate_log_key
-from gateway.ledger import DiskLogFiles, FactIndex
-from gateway.ledger.line import Chain, Origin, Part
+from gateway.ledger import DiskLogFiles, FactIndex, verifier_key
+from gateway.ledger.line import Chain, LineOfLogs, Origin, Part
+from gateway.log_retirement import retire
+from gateway.origins import line_of, next_name
 from gateway.settings import Settings, load_settings
 from gateway.store.transactions import SqlUnitOfWork, open_engine
 from gateway.verifier.further import parse_sm2_key, verify_sm2_line
@@ -100,6 +103,40 @@ def ledger_rotate(as_json: AsJson = False) -> None:
     body = {"number": made.number, "size": made.size, "old": str(made.old), "new": str(made.new)}
     lines = [f"from {made.size} entries on the log is signed by {made.new}", f"before: {made.old}"]
     show(body, lines, as_json=as_json)
+
+
+@ledger.command("next-key")
+def ledger_next_key(as_json: AsJson = False) -> None:
+    """The key that next year's log would begin with: for witnesses, who are to know it before the year turns."""
+    settings = load_settings()
+    env, engine = open_env(settings)
+    try:
+        last = env.uow.read(line_of)[-1]
+        name = next_name(last.name, last.year + 1)
+        line = str(verifier_key(next(env.keys.ledger_signers(name))))
+    finally:
+        engine.dispose()
+    show({"origin": name, "vkey": line}, [line], as_json=as_json)
+
+
+@ledger.command("retire")
+def ledger_retire(origin: str, as_json: AsJson = False) -> None:
+    """Remove the oldest former log, whole, once its retention is over. Exit 0 done, 1 a row differs, 2 not yet."""
+    settings = load_settings()
+    home = read_home(settings)
+    env, engine = open_env(settings)
+
+    def remove(one: Origin) -> None:
+        for folder in (home.log(one.number), home.facts(one.number)):
+            shutil.rmtree(folder, ignore_errors=not folder.exists())
+
+    try:
+        years = settings.ledger_retention_years
+        done = retire(env, origin, years=years, chain=cast("LineOfLogs", env.ledger).facts, remove=remove)
+    finally:
+        engine.dispose()
+    said = f"{done.name}: {done.entries} entries are gone; {done.restated} rows were stated anew in the present log"
+    show(asdict(done), [said], as_json=as_json)
 
 
 @ledger.command("further-keys")

@@ -21,10 +21,11 @@ from typing import Protocol
 from gateway.errors import LedgerUnavailable
 from gateway.ledger.embedded import EmbeddedLedger
 from gateway.ledger.facts import FactIndex, LatestFact
-from gateway.ledger.log import TreeFiles
+from gateway.ledger.log import TreeFiles, read_entries
 from gateway.ports import Clock, LogFiles, Signer
 from gateway.times import legal_day
 from gateway.verifier.rotation import LogKeys, Rotation
+from gateway.verifier.tiles import WIDTH, Tile
 
 OPEN, ENDED, CLOSED, RETIRED = "open", "ended", "closed", "retired"
 FORMER = "former/"
@@ -186,15 +187,26 @@ class LineOfLogs:
         raise LedgerUnavailable(f"entry {position} was of a log that is retired")
 
     def file(self, path: str) -> bytes | None:
-        """One file of the present log; ``former/<number>/<path>`` is one of a log before it."""
+        """One file of the present log; ``former/<number>/<path>`` is one of a log before it, ``end`` and
+        ``end.tlog-proof`` there its closing entry and the proof of it."""
         line = [one for one in self._line or self._read() if one.start is not None]
         if not path.startswith(FORMER):
             return self._log(line[-1])[0].file(path)
         number, _, rest = path.removeprefix(FORMER).partition("/")
         for one in line[:-1]:
             if str(one.number) == number:
-                return self._log(one)[0].file(rest)
+                return self._former(one, rest)
         raise ValueError("no such former log")
+
+    def _former(self, one: Origin, path: str) -> bytes | None:
+        """A file of a former log; its closing entry, which says nothing of anybody, is for everybody to read."""
+        log, files = self._log(one)
+        if path == "end.tlog-proof":
+            return log.receipt(one.size - 1)
+        if path == "end":
+            place = (one.size - 1) % WIDTH
+            return read_entries(files, Tile(level=None, index=(one.size - 1) // WIDTH, width=place + 1))[place]
+        return log.file(path)
 
     def _present(self) -> tuple[Origin, int, EmbeddedLedger]:
         """The log that entries go to, begun; where the year has turned, after the turn."""

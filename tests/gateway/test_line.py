@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -12,11 +13,13 @@ from typing import Any
 
 import pytest
 
+from gateway import log_retirement
 from gateway.audit import DatabaseAudit, audit_chain
-from gateway.bootstrap import begun_logs, open_env
+from gateway.bootstrap import begun_logs, open_env, read_home
 from gateway.env import Actor, Env
-from gateway.errors import LedgerUnavailable
+from gateway.errors import BadInput, LedgerUnavailable, Rewritten
 from gateway.ledger.line import CLOSED, ENDED, OPEN, LineOfLogs, Origin
+from gateway.log_retirement import Retired, retire
 from gateway.origins import LogOrigins, line_of, next_name
 from gateway.receipts import outcome_entry, outcome_receipt
 from gateway.record import record_refused_act
@@ -230,3 +233,92 @@ def test_years_that_passed_while_the_house_stood_still_make_one_turn(world: Worl
     world.env.ledger.sync()
     first, second = line(world)
     assert second.year == first.year + 3
+
+
+def retired(world: World, name: str, years: int = 3) -> Retired:
+    def remove(one: Origin) -> None:
+        shutil.rmtree(read_home(world.settings).log(one.number), ignore_errors=True)
+
+    ledger = world.env.ledger
+    assert isinstance(ledger, LineOfLogs)
+    return retire(world.env, name, years=years, chain=ledger.facts, remove=remove)
+
+
+def test_a_log_is_retired_whole_after_its_retention_and_the_house_goes_on(any_world: World) -> None:
+    world = any_world
+    world.release(world.ids["item"])
+    to_next_year(world)
+    world.env.ledger.sync()
+    first = line(world)[0]
+    world.clock.moved += timedelta(days=3 * 365 - 2)
+    with pytest.raises(BadInput, match="kept for 3 years"):
+        retired(world, first.name)
+    assert folders(world)[0].is_dir()
+    world.clock.moved += timedelta(days=5)
+    done = retired(world, first.name)
+    assert done.entries == first.size
+    assert done.restated > 30
+    assert not (world.settings.home / "ledger").exists()
+    assert [one["public"]["former"] for one in said(world, "log.retire")] == [first.name]
+    world = reopened(world)
+    assert audited(world).wrong == ()
+    assert verify_line(folders(world), key=None).state == "proven"
+    assert all(row["origin"] != first.name for row in world.entries())
+    assert world.env.ledger.sync() == line(world)[-1].start + line(world)[-1].size  # type: ignore[operator]
+    assert retired(world, first.name).restated == 0, "done again it does nothing more"
+    assert len(said(world, "log.retire")) == 1
+
+
+def test_a_changed_row_gets_no_new_leaf_and_stops_the_retirement(world: World) -> None:
+    world.env.ledger.sync()
+    to_next_year(world)
+    world.env.ledger.sync()
+    world.clock.moved += timedelta(days=5 * 366)
+    world.env.ledger.sync()
+    row = world.env.uow.read(lambda tx: tx.find("person"))[0]
+    with world.env.uow.engine.begin() as connection:  # type: ignore[attr-defined]
+        connection.exec_driver_sql(f"UPDATE person SET unit = 'elsewhere' WHERE id = '{row['id']}'")  # noqa: S608
+    with pytest.raises(Rewritten, match=f"person:{row['id']}"):
+        retired(world, line(world)[0].name)
+    assert folders(world)[0].is_dir()
+    assert said(world, "log.retire") == []
+
+
+def test_logs_are_retired_in_their_order_and_the_present_one_never(world: World) -> None:
+    for _ in range(2):
+        world.env.ledger.sync()
+        to_next_year(world)
+        world.clock.moved += timedelta(days=2)
+    world.env.ledger.sync()
+    world.clock.moved += timedelta(days=9 * 366)
+    names = [one.name for one in line(world)]
+    for name in names[1:]:
+        with pytest.raises(BadInput):
+            retired(world, name)
+    with pytest.raises(BadInput):
+        retired(world, "another.example/provisions-2026")
+
+
+@pytest.mark.parametrize("step", ["_state_anew", "_record", "_forget", "remove"])
+def test_a_retirement_cut_short_is_finished_by_the_next_try(
+    world: World, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    world.env.ledger.sync()
+    to_next_year(world)
+    world.env.ledger.sync()
+    first = line(world)[0]
+    world.clock.moved += timedelta(days=5 * 366)
+
+    def dies(*_given: Any, **_named: Any) -> None:
+        raise Died
+
+    with monkeypatch.context() as patched:
+        patched.setattr(*((shutil, "rmtree") if step == "remove" else (log_retirement, step)), dies)
+        with pytest.raises(Died):
+            retired(world, first.name)
+    world = reopened(world)
+    assert audited(world).wrong == ()
+    retired(world, first.name)
+    assert not (world.settings.home / "ledger").exists()
+    assert audited(world).wrong == ()
+    assert verify_line(folders(world), key=None).state == "proven"
