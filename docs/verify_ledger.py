@@ -8,7 +8,7 @@ what an entry says. Made from gateway/verifier; do not change it here.
 
 Read in this order: the tree (RFC 6962), the signed note (C2SP), which key may sign what, the files (C2SP tlog-tiles), a
 receipt (C2SP tlog-proof), the witnesses (C2SP tlog-cosignature), the audit of every byte, the verdict, the line of
-logs of former years.
+logs of former years. SM2 and SM3 matter only where the house signs a second tree with them.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.hashes import Hash, SM3
 
 # What an audit can meet, in one small tree.
 
@@ -264,6 +265,11 @@ def read_checkpoint_text(text: bytes) -> Checkpoint:
     if len(root) != 32:
         raise ValueError("the root is not 32 bytes long")
     return Checkpoint(origin=origin, size=int(size), root=root, text=text)
+
+
+def checkpoint_text(*, origin: str, size: int, root: bytes) -> bytes:
+    """The bytes a log signs."""
+    return f"{origin}\n{size}\n{base64.b64encode(root).decode()}\n".encode()
 
 
 def strict_base64(text: str) -> bytes:
@@ -909,6 +915,211 @@ def _unreadable(error: OSError) -> None:
     raise Inconclusive("log folder", f"cannot be listed ({error.strerror})")
 
 
+# SM2 signatures with SM3 (GB/T 32918.2, curve of GB/T 32918.5, hash of GB/T 32905), for a second line beside Ed25519.
+
+P = 0xFFFFFFFEFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF00000000FFFFFFFFFFFFFFFF
+A = P - 3
+B = 0x28E9FA9E9D9F5E344D5A9E4BCF6509A7F39789F515AB8F92DDBCBD414D940E93
+ORDER = 0xFFFFFFFEFFFFFFFFFFFFFFFFFFFFFFFF7203DF6B21C6052B53BBF40939D54123
+G = (
+    0x32C4AE2C1F1981195F9904466A39C9948FE30BBFF2660BE1715A4589334C74C7,
+    0xBC3736A2F4F6779C59BDCEE36B692153D0A9877CC62A474002DF32E52139F0A0,
+)
+SIGNER = b"1234567812345678"
+Point = tuple[int, int] | None
+
+
+def verify(public_key: bytes, message: bytes, signature: bytes) -> None:
+    """The signature (r || s, 64 bytes) is good, or ``ValueError`` (GB/T 32918.2 section 7.1)."""
+    point = read_point(public_key)
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+    if len(signature) != 64 or not (0 < r < ORDER and 0 < s < ORDER):
+        raise ValueError("an SM2 signature is two numbers below the order")
+    t = (r + s) % ORDER
+    found = add(multiply(s, G), multiply(t, point))
+    if t == 0 or found is None or (digest(public_key, message) + found[0]) % ORDER != r:
+        raise ValueError("the SM2 signature does not verify")
+
+
+def digest(public_key: bytes, message: bytes) -> int:
+    """e = SM3(Z || message), Z binding the signer's identifier, the curve and the key (section 5.5)."""
+    numbers = b"".join(one.to_bytes(32, "big") for one in (A, B, *G))
+    z = sm3((8 * len(SIGNER)).to_bytes(2, "big") + SIGNER + numbers + public_key[1:])
+    return int.from_bytes(sm3(z + message), "big")
+
+
+def read_point(public_key: bytes) -> tuple[int, int]:
+    """65 bytes, 04 || x || y, on the curve."""
+    x, y = int.from_bytes(public_key[1:33], "big"), int.from_bytes(public_key[33:], "big")
+    if len(public_key) != 65 or public_key[0] != 4 or max(x, y) >= P or (y * y - x * x * x - A * x - B) % P:
+        raise ValueError("the SM2 public key is not a point of the curve")
+    return x, y
+
+
+def add(one: Point, other: Point) -> Point:
+    """Sum of two points; None is the point at infinity."""
+    if one is None or other is None:
+        return one or other
+    if one[0] == other[0] and (one[1] + other[1]) % P == 0:
+        return None
+    if one == other:
+        slope = (3 * one[0] * one[0] + A) * pow(2 * one[1], -1, P) % P
+    else:
+        slope = (other[1] - one[1]) * pow(other[0] - one[0], -1, P) % P
+    x = (slope * slope - one[0] - other[0]) % P
+    return x, (slope * (one[0] - x) - one[1]) % P
+
+
+def multiply(factor: int, point: Point) -> Point:
+    """``factor`` times the point, by a ladder of as many steps as the order has bits, whatever the factor."""
+    low: Point = None
+    high = point
+    for bit in range(ORDER.bit_length() - 1, -1, -1):
+        if factor >> bit & 1:
+            low, high = add(low, high), add(high, high)
+        else:
+            low, high = add(low, low), add(low, high)
+    return low
+
+
+def sm3(data: bytes) -> bytes:
+    """32 bytes."""
+    made = Hash(SM3())
+    made.update(data)
+    return made.finalize()
+
+
+# SM2 lines of a checkpoint: a private signature type of C2SP signed-note (0xff and a long identifier).
+
+SM2_TYPE = b"\xfftongguan/sm2-with-sm3@v1\x00"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sm2Key:
+    """A log's SM2 public key under its name."""
+
+    name: str
+    public_key: bytes
+
+    @property
+    def key_id(self) -> bytes:
+        """Four bytes."""
+        return sha256(self.name.encode() + b"\n" + SM2_TYPE + self.public_key).digest()[:4]
+
+    def __str__(self) -> str:
+        return f"{self.name}+{self.key_id.hex()}+{base64.b64encode(SM2_TYPE + self.public_key).decode()}"
+
+    def line(self, value: bytes) -> bytes:
+        """The signature line, with its newline."""
+        return f"\u2014 {self.name} {base64.b64encode(self.key_id + value).decode()}\n".encode()
+
+
+def parse_sm2_key(text: str) -> Sm2Key:
+    """``name+id+base64(type || key)``; its id must be its own and its key a point of the curve."""
+    parts = text.split("+", 2)
+    raw = strict_base64(parts[2]) if len(parts) == 3 else b""
+    if not raw.startswith(SM2_TYPE) or not parts[0] or any(one.isspace() for one in parts[0]):
+        raise ValueError("not an SM2 key of a log")
+    key = Sm2Key(name=parts[0], public_key=raw.removeprefix(SM2_TYPE))
+    read_point(key.public_key)
+    if parts[1] != key.key_id.hex():
+        raise ValueError("the SM2 key's id is not the hash of its name and key")
+    return key
+
+
+def verify_sm2_line(signed: bytes, key: Sm2Key) -> None:
+    """The note carries a good SM2 line of this key and no bad one, or ``ValueError``."""
+    note = parse_note(signed)
+    lines = [one for one in note.signatures if (one.name, one.key_id) == (key.name, key.key_id)]
+    if not lines:
+        raise ValueError("the note has no SM2 line of this key")
+    for one in lines:
+        verify(key.public_key, note.text, one.value)
+
+
+# The side root: the same entries under a second Merkle tree, over SM3 (GB/T 32905), signed with SM2 (GB/T 32918.2).
+
+SIDE = "checkpoint.sm3"
+
+
+class SideTree:
+    """A tree over SM3 that grows at the right; ``peaks`` are its perfect subtrees with their heights."""
+
+    def __init__(self, size: int = 0, peaks: Iterable[tuple[int, bytes]] = ()) -> None:
+        self.size, self.peaks = size, list(peaks)
+
+    def push(self, entry: bytes) -> None:
+        """Add one entry."""
+        value, height = sm3(b"\x00" + entry), 0
+        while self.peaks and self.peaks[-1][0] == height:
+            value, height = sm3(b"\x01" + self.peaks.pop()[1] + value), height + 1
+        self.peaks.append((height, value))
+        self.size += 1
+
+    def root(self) -> bytes:
+        """Root over all entries; of none, SM3 of nothing."""
+        if not self.peaks:
+            return sm3(b"")
+        value = self.peaks[-1][1]
+        for _, left in reversed(self.peaks[:-1]):
+            value = sm3(b"\x01" + left + value)
+        return value
+
+
+def side_text(key: Sm2Key, *, size: int, root: bytes) -> bytes:
+    """What ``key`` signs."""
+    return checkpoint_text(origin=f"{key.name}/sm3", size=size, root=root) + f"{key}\n".encode()
+
+
+def read_side(data: bytes) -> tuple[Checkpoint, Sm2Key]:
+    """A side root and the key that it names and that signed it, and nobody else; ``ValueError`` where it did not."""
+    note = parse_note(data)
+    if len(note.signatures) != 1:
+        raise ValueError("a side root has one signature")
+    found = read_checkpoint_text(note.text)
+    key = parse_sm2_key(note.text.decode().split("\n")[3])
+    if note.text != side_text(key, size=found.size, root=found.root):
+        raise ValueError("the side root is of another log than its key")
+    verify_sm2_line(data, key)
+    return found, key
+
+
+def check_side(files: LogFolder, origin: str, size: int) -> int | None:
+    """The size that the side root covers, computed again from the entries; None where there is none.
+
+    ``size`` entries lie in the folder. Its key is the one it names, on trust like ``log.vkey``.
+    """
+    if SIDE not in files.paths:
+        return None
+    try:
+        found, key = read_side(files.read(SIDE))
+    except ValueError as error:
+        raise Contradiction(SIDE, str(error)) from None
+    except UnsupportedAlgorithm:
+        raise Inconclusive(SIDE, "needs SM3, which this build of the cryptography package does not have") from None
+    if key.name != origin:
+        raise Contradiction(SIDE, "is of another log")
+    if found.size > size:
+        raise Contradiction(SIDE, f"signs {found.size} entries, but the log has {size}")
+    if _side_root(files, found.size, size) != found.root:
+        raise Contradiction(SIDE, f"signs {base64.b64encode(found.root).decode()}, which the entries do not give")
+    return found.size
+
+
+def _side_root(files: LogFolder, wanted: int, size: int) -> bytes:
+    tree = SideTree()
+    for first in range(0, wanted, WIDTH):
+        entries = _side_entries(files, first, size)
+        for entry in entries[: wanted - first]:
+            tree.push(entry)
+    return tree.root()
+
+
+def _side_entries(files: LogFolder, first: int, size: int) -> list[bytes]:
+    """One bundle, as wide as the log has it."""
+    return files.entries(Tile(level=None, index=first // WIDTH, width=min(WIDTH, size - first)))
+
+
 # The verdict over a ledger: proven, tampered, or could not tell.
 
 State = Literal["proven", "tampered", "unknown"]
@@ -939,6 +1150,8 @@ class Examined:
     checkpoint: Checkpoint
     tree: Tree
     unsigned: int
+    side: int | None
+    """Entries that the SM3 side root covers; None where there is none."""
 Confirmed = tuple[int, bool, tuple[str, ...], int]
 
 
@@ -978,11 +1191,12 @@ def examine(folder: Path, key: str | None) -> Examined:
     checkpoint = _signed(files.read(CHECKPOINT), keys, place=CHECKPOINT)
     rotations = frozenset(map(rotation_path, range(1, len(keys.keys))))
     try:
-        tree, unsigned = audit(files, checkpoint, rotations)
+        tree, unsigned = audit(files, checkpoint, rotations | {SIDE})
+        side = check_side(files, checkpoint.origin, tree.size)
     except Finding as finding:
         finding.signed = checkpoint.size, checkpoint.root
         raise
-    return Examined(files=files, keys=keys, checkpoint=checkpoint, tree=tree, unsigned=unsigned)
+    return Examined(files=files, keys=keys, checkpoint=checkpoint, tree=tree, unsigned=unsigned, side=side)
 
 
 def verdict_of(verdict: Verdict, found: Finding | Confirmed, log: Examined | None) -> Verdict:
@@ -1111,6 +1325,8 @@ def _summary(log: Examined, confirmed: Confirmed) -> str:
         parts.append(f"{former} log{'s' if former > 1 else ''} before it, whole, each followed by the next")
     if rotations:
         parts.append(f"{rotations} change{'s' if rotations > 1 else ''} of key, each signed by both keys")
+    if log.side is not None:
+        parts.append(f"the SM3 root over {log.side} entries is theirs (its SM2 key is taken on trust)")
     if receipts:
         parts.append(f"{receipts} receipt{'s' if receipts > 1 else ''} confirmed")
     if since:

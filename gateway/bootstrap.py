@@ -35,6 +35,7 @@ from gateway.ledger.files import DiskLogFiles
 from gateway.ledger.line import OPEN, RETIRED, LineOfLogs, Origin
 from gateway.ledger.pages import SealedPages
 from gateway.ledger.sequencer import Sequencer
+from gateway.ledger.side import Memory, SideRoot
 from gateway.machine import TASKS
 from gateway.machine import SystemClock as SystemClock
 from gateway.machine import SystemRandomness as SystemRandomness
@@ -209,7 +210,18 @@ class _Logs:
         pages = SealedPages(
             self._home.facts(one.number), origin=one.name, seal=self._keys.wrap, unseal=self._keys.unwrap
         )
-        return EmbeddedLedger(sequencer, files, lease, cosigners=cosigning, journal=keep, pages=pages), files
+        side = self._side(one, files)
+        log = EmbeddedLedger(sequencer, files, lease, cosigners=cosigning, journal=keep, pages=pages, side=side)
+        return log, files
+
+    def _side(self, one: Origin, files: DiskLogFiles) -> Callable[[int], None]:
+        """What keeps the SM3 side root, where the settings want one."""
+        if not self._settings.sm3_root:
+            return lambda _size: None
+        key, line = sm2_line(one.name, _seed(self._keys, KeyName.LEDGER_SM2), SystemRandomness().token)
+        kept = DiskLogFiles(self._home.facts(one.number))
+        memory = Memory(kept, one.name, seal=self._keys.wrap, unseal=self._keys.unwrap)
+        return SideRoot(files, key, line, clock=self._clock, memory=memory).advance
 
     def _journalled(self, one: Origin) -> int:
         """How many entries of this log the journal has."""
@@ -252,11 +264,16 @@ def further_lines(
     made: list[tuple[WitnessKey | Sm2Key, Line]] = []
     for kind in filter(None, settings.further_lines.split(",")):
         name = KeyName.LEDGER_ML_DSA if kind == "ml-dsa" else KeyName.LEDGER_SM2
-        if not keys.versions(name):
-            keys.rotate(name)
-        seed = keys.secret(name)
+        seed = _seed(keys, name)
         made.append(ml_dsa_line(origin, seed) if kind == "ml-dsa" else sm2_line(origin, seed, random.token))
     return made
+
+
+def _seed(keys: FileKeys, name: KeyName) -> bytes:
+    """A further key, made when it is first wanted."""
+    if not keys.versions(name):
+        keys.rotate(name)
+    return keys.secret(name)
 
 
 def signer_of(keys: FileKeys, origin: str, key: VerifierKey) -> Signer | None:

@@ -93,6 +93,11 @@ class Settings(BaseSettings):
         pattern=r"^$|^(ml-dsa|sm2)(,(ml-dsa|sm2))?$",
         description="Further signature lines on each checkpoint: `ml-dsa`, `sm2`, or both with a comma; empty: none",
     )
+    sm3_root: bool = Field(
+        default=False,
+        description="Keep a second tree over SM3 beside the ledger, its root signed with SM2, for assessments of "
+        "commercial cryptography",
+    )
     pkcs11_module: Path | None = Field(
         default=None,
         description="PKCS#11 library of the token that keeps the ledger's signing key; unset means a file in the home",

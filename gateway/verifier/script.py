@@ -14,21 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ORDER = (
-    "errors",
-    "merkle",
-    "note",
-    "rotation",
-    "tiles",
-    "proof",
-    "policy",
-    "audit",
-    "verify",
-    "succession",
-    "__main__",
+    *("errors", "merkle", "note", "rotation", "tiles", "proof", "policy", "audit", "sm2", "further", "side"),
+    *("verify", "succession", "__main__"),
 )
 BLANKS = re.compile(r"\n{4,}")
 NEXT = "\n\n"
-PACKAGE = re.compile(r"\b(?:merkle|tiles)\.(?=[A-Za-z_])")
+PACKAGE = re.compile(r"\b(?:merkle|tiles|sm2)\.(?=[A-Za-z_])")
 HEAD = '''"""Prove a ledger without the gateway: needs Python 3.11 and the ``cryptography`` package, nothing else.
 
     python verify_ledger.py DIR [--key VKEY-OR-FILE] [--receipt FILE]... [--since CHECKPOINT] [--policy FILE]
@@ -39,7 +30,7 @@ what an entry says. Made from gateway/verifier; do not change it here.
 
 Read in this order: the tree (RFC 6962), the signed note (C2SP), which key may sign what, the files (C2SP tlog-tiles), a
 receipt (C2SP tlog-proof), the witnesses (C2SP tlog-cosignature), the audit of every byte, the verdict, the line of
-logs of former years.
+logs of former years. SM2 and SM3 matter only where the house signs a second tree with them.
 """
 
 '''
@@ -95,7 +86,7 @@ def _definitions(module: str, source: str) -> list[Definition]:
 
 def _is_ours(node: ast.expr) -> bool:
     """Whether ``node.name`` speaks of a module of this package."""
-    return isinstance(node, ast.Name) and node.id in {"merkle", "tiles"}
+    return isinstance(node, ast.Name) and node.id in {"merkle", "tiles", "sm2"}
 
 
 def _reached(found: list[Definition], start: str) -> set[str]:

@@ -19,6 +19,7 @@ from .note import Checkpoint, VerifierKey, parse_note, parse_vkey
 from .policy import cosigners, parse_policy
 from .proof import parse_proof, verify_proof
 from .rotation import LogKeys, read_log_keys, rotation_path
+from .side import SIDE, check_side
 
 State = Literal["proven", "tampered", "unknown"]
 
@@ -48,6 +49,8 @@ class Examined:
     checkpoint: Checkpoint
     tree: Tree
     unsigned: int
+    side: int | None
+    """Entries that the SM3 side root covers; None where there is none."""
 
 
 Confirmed = tuple[int, bool, tuple[str, ...], int]
@@ -90,11 +93,12 @@ def examine(folder: Path, key: str | None) -> Examined:
     checkpoint = _signed(files.read(CHECKPOINT), keys, place=CHECKPOINT)
     rotations = frozenset(map(rotation_path, range(1, len(keys.keys))))
     try:
-        tree, unsigned = audit(files, checkpoint, rotations)
+        tree, unsigned = audit(files, checkpoint, rotations | {SIDE})
+        side = check_side(files, checkpoint.origin, tree.size)
     except Finding as finding:
         finding.signed = checkpoint.size, checkpoint.root
         raise
-    return Examined(files=files, keys=keys, checkpoint=checkpoint, tree=tree, unsigned=unsigned)
+    return Examined(files=files, keys=keys, checkpoint=checkpoint, tree=tree, unsigned=unsigned, side=side)
 
 
 def verdict_of(verdict: Verdict, found: Finding | Confirmed, log: Examined | None) -> Verdict:
@@ -223,6 +227,8 @@ def _summary(log: Examined, confirmed: Confirmed) -> str:
         parts.append(f"{former} log{'s' if former > 1 else ''} before it, whole, each followed by the next")
     if rotations:
         parts.append(f"{rotations} change{'s' if rotations > 1 else ''} of key, each signed by both keys")
+    if log.side is not None:
+        parts.append(f"the SM3 root over {log.side} entries is theirs (its SM2 key is taken on trust)")
     if receipts:
         parts.append(f"{receipts} receipt{'s' if receipts > 1 else ''} confirmed")
     if since:
