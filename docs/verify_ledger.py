@@ -1152,6 +1152,8 @@ class Examined:
     unsigned: int
     side: int | None
     """Entries that the SM3 side root covers; None where there is none."""
+
+
 Confirmed = tuple[int, bool, tuple[str, ...], int]
 
 

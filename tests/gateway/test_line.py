@@ -322,3 +322,13 @@ def test_a_retirement_cut_short_is_finished_by_the_next_try(
     assert not (world.settings.home / "ledger").exists()
     assert audited(world).wrong == ()
     assert verify_line(folders(world), key=None).state == "proven"
+
+
+def test_a_row_of_the_old_log_that_is_gone_is_found_in_the_new_year(world: World) -> None:
+    world.env.ledger.sync()
+    to_next_year(world)
+    world.env.ledger.sync()
+    row = world.env.uow.read(lambda tx: tx.find("filing"))[0]
+    with world.env.uow.engine.begin() as connection:  # type: ignore[attr-defined]
+        connection.exec_driver_sql(f"DELETE FROM filing WHERE id = '{row['id']}'")  # noqa: S608
+    assert audited(world).wrong == (f"filing:{row['id']}",)

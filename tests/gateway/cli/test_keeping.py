@@ -135,7 +135,8 @@ class ServedYears(Served):
 def turned(tmp_path: Path, log: SignedLog) -> tuple[ServedYears, SignedLog]:
     new = SignedLog(folder=tmp_path / "2027", origin="gateway.example/provisions-2027", seed=bytes(32))
     public = {"next": new.origin, "next_key": new.public_key.hex()}
-    end = json.dumps({"kind": "fact", "public": public, "type": "log.end"}, separators=(",", ":")).encode()
+    said = {"kind": "fact", "personal": {"fields": {}}, "public": public, "type": "log.end"}
+    end = json.dumps(said, separators=(",", ":")).encode()
     log.grow([*some_entries(3, "late"), end])
     new.rewrite(some_entries(9))
     return ServedYears(folder=new.folder, old=log, entry=end), new
