@@ -29,7 +29,7 @@ from typing import Any, Literal
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.hashes import Hash, SM3
+from cryptography.hazmat.primitives.hashes import SM3, Hash
 
 # What an audit can meet, in one small tree.
 
@@ -1123,6 +1123,7 @@ def _side_entries(files: LogFolder, first: int, size: int) -> list[bytes]:
 # The verdict over a ledger: proven, tampered, or could not tell.
 
 State = Literal["proven", "tampered", "unknown"]
+Confirmed = tuple[int, bool, tuple[str, ...], int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -1152,9 +1153,6 @@ class Examined:
     unsigned: int
     side: int | None
     """Entries that the SM3 side root covers; None where there is none."""
-
-
-Confirmed = tuple[int, bool, tuple[str, ...], int]
 
 
 def verify_log(

@@ -119,7 +119,11 @@ def _imports(sources: dict[str, str], kept: list[Definition]) -> str:
                 wanted = {one.name for one in node.names if one.name in used}
                 named.setdefault(node.module or "", set()).update(wanted)
     own = [f"import {name}" for name in sorted(plain)]
-    froms = {module: f"from {module} import {', '.join(sorted(names))}" for module, names in named.items() if names}
+    froms = {
+        module: f"from {module} import {', '.join(sorted(names, key=lambda name: (not name.isupper(), name)))}"
+        for module, names in named.items()
+        if names
+    }
     others = [line for module, line in sorted(froms.items()) if not module.startswith("cryptography")]
     theirs = [line for module, line in sorted(froms.items()) if module.startswith("cryptography")]
     return "\n".join([*own, *others, "", *theirs]) + "\n"

@@ -22,6 +22,8 @@ from .rotation import LogKeys, read_log_keys, rotation_path
 from .side import SIDE, check_side
 
 State = Literal["proven", "tampered", "unknown"]
+Confirmed = tuple[int, bool, tuple[str, ...], int]
+"""How many receipts held, whether a kept checkpoint did, who cosigned, how many logs before this one were proven."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +53,6 @@ class Examined:
     unsigned: int
     side: int | None
     """Entries that the SM3 side root covers; None where there is none."""
-
-
-Confirmed = tuple[int, bool, tuple[str, ...], int]
-"""How many receipts held, whether a kept checkpoint did, who cosigned, how many logs before this one were proven."""
 
 
 def verify_log(
