@@ -119,6 +119,7 @@ class ServedYears(Served):
 
     old: SignedLog | None = None
     entry: bytes = b""
+    after_end: int = 0
 
     def find_bytes(self, path: str) -> bytes | None:
         rest = path.removeprefix("/ledger/former/1/")
@@ -128,7 +129,7 @@ class ServedYears(Served):
             return self.entry
         if rest == "end.tlog-proof":
             size = parse_checkpoint((self.old.folder / "checkpoint").read_bytes()).size
-            return make_receipt(DiskLogFiles(self.old.folder), size - 1)
+            return make_receipt(DiskLogFiles(self.old.folder), size - 1 - self.after_end)
         return Served(folder=self.old.folder).find_bytes(f"/ledger/{rest}")
 
 
@@ -167,7 +168,7 @@ def test_a_change_of_year_that_was_cut_short_goes_on_and_trusts_nobody_anew(log:
         keep_up(Served(folder=stranger.folder), kept)
 
 
-@pytest.mark.parametrize("lie", ["no end", "another end", "rewritten", "no former", "another key"])
+@pytest.mark.parametrize("lie", ["no end", "another end", "rewritten", "no former", "another key", "went on"])
 def test_a_new_log_that_the_kept_one_does_not_lead_to_is_an_alarm(log: SignedLog, tmp_path: Path, lie: str) -> None:
     kept = tmp_path / "kept"
     keep_up(Served(folder=log.folder), kept)
@@ -175,6 +176,9 @@ def test_a_new_log_that_the_kept_one_does_not_lead_to_is_an_alarm(log: SignedLog
     served, new = turned(tmp_path, log)
     if lie == "no end":
         log.grow(some_entries(1))
+    elif lie == "went on":
+        log.grow(some_entries(1))
+        served.after_end = 1
     elif lie == "another end":
         served.entry = served.entry.replace(b"2027", b"2028")
     elif lie == "rewritten":
