@@ -208,9 +208,12 @@ def test_two_processes_turn_the_year_once(any_world: World) -> None:
     to_next_year(world)
     act(world.env, "ours")
     world.env.ledger.sync()
-    act(other, "theirs again")
+    last = act(other, "theirs again")
     assert other.ledger.sync() == sum(one.size for one in line(world))
     assert len(said(world, "log.begin")) == 1
+    rows = {row["entry_id"]: row for row in world.entries()}
+    assert all(row["position"] is not None for row in rows.values())
+    assert rows[last]["origin"] == line(world)[1].name == json.loads(rows[last]["body"])["origin"]
     assert audited(world).wrong == ()
     engine.dispose()
 
