@@ -1,12 +1,14 @@
 """Prove a ledger without the gateway: needs Python 3.11 and the ``cryptography`` package, nothing else.
 
-    python verify_ledger.py DIR [--key VKEY-OR-FILE] [--receipt FILE]... [--since CHECKPOINT] [--policy FILE] [--json]
+    python verify_ledger.py DIR [--key VKEY-OR-FILE] [--receipt FILE]... [--since CHECKPOINT] [--policy FILE]
+                               [--former DIR]... [--json]
 
 Exit 0: proven. 1: tampered, and the place is named. 2: could not tell. It reads only, asks no network, and never prints
 what an entry says. Made from gateway/verifier; do not change it here.
 
 Read in this order: the tree (RFC 6962), the signed note (C2SP), which key may sign what, the files (C2SP tlog-tiles), a
-receipt (C2SP tlog-proof), the witnesses (C2SP tlog-cosignature), the audit of every byte, the verdict.
+receipt (C2SP tlog-proof), the witnesses (C2SP tlog-cosignature), the audit of every byte, the verdict, the line of
+logs of former years. SM2 and SM3 matter only where the house signs a second tree with them.
 """
 
 from __future__ import annotations
@@ -21,11 +23,13 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.hashes import SM3, Hash
 
 # What an audit can meet, in one small tree.
 
@@ -39,6 +43,8 @@ class Finding(Exception):
         super().__init__(f"{place}: {detail}")
         self.place = place
         self.detail = detail
+        self.signed: tuple[int, bytes] | None = None
+        """Size and root of the checkpoint, where its signature was reached."""
 
 
 class Contradiction(Finding):
@@ -259,6 +265,11 @@ def read_checkpoint_text(text: bytes) -> Checkpoint:
     if len(root) != 32:
         raise ValueError("the root is not 32 bytes long")
     return Checkpoint(origin=origin, size=int(size), root=root, text=text)
+
+
+def checkpoint_text(*, origin: str, size: int, root: bytes) -> bytes:
+    """The bytes a log signs."""
+    return f"{origin}\n{size}\n{base64.b64encode(root).decode()}\n".encode()
 
 
 def strict_base64(text: str) -> bytes:
@@ -717,6 +728,7 @@ def _group(needed: str, members: Iterable[str], known: set[str]) -> Group:
 CHECKPOINT = "checkpoint"
 VKEY = "log.vkey"
 UNFINISHED = ".tmp"
+END_MARK = b'"type":"log.end"'
 
 
 class LogFolder:
@@ -801,7 +813,9 @@ def audit(folder: LogFolder, checkpoint: Checkpoint, known: frozenset[str] = fro
             raise Contradiction(tile.path, "is missing, although the checkpoint promises it")
     tree = Tree(levels=[[]])
     for bundle in level_tiles(None, checkpoint.size):
-        tree.append(map(leaf_hash, folder.entries(bundle)))
+        entries = folder.entries(bundle)
+        _need_no_end(entries, bundle, checkpoint.size)
+        tree.append(map(leaf_hash, entries))
     if tree.root(checkpoint.size) != checkpoint.root:
         raise _blame(folder, tree, checkpoint)
     _extend(folder, tree)
@@ -828,10 +842,27 @@ def _blame(folder: LogFolder, tree: Tree, checkpoint: Checkpoint) -> Contradicti
     return Contradiction(CHECKPOINT, "the signed root is not the root of the entries")
 
 
+def _need_no_end(entries: Sequence[bytes], bundle: Tile, size: int) -> None:
+    """A closing entry is the last one: whoever has an ended log's key still cannot make it longer."""
+    for number, entry in enumerate(entries, start=bundle.first):
+        if number + 1 != size and END_MARK in entry and is_end(entry):
+            raise Contradiction(bundle.path, f"entry {number} ends the log, and others follow it")
+
+
+def is_end(entry: bytes) -> bool:
+    """Whether that is a log's closing entry."""
+    try:
+        return bool(json.loads(entry)["type"] == "log.end")
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
 def _extend(folder: LogFolder, tree: Tree) -> None:
     """Take in entries beyond the signed size: a copy made between two checkpoints has them."""
     while (bundle := _widest(folder, tree.size // WIDTH)) is not None and bundle.first + bundle.width > tree.size:
-        hashes = [leaf_hash(entry) for entry in folder.entries(bundle)]
+        entries = folder.entries(bundle)
+        _need_no_end(entries, bundle, bundle.first + len(entries))
+        hashes = [leaf_hash(entry) for entry in entries]
         known = tree.size - bundle.first
         if hashes[:known] != tree.levels[0][bundle.first :]:
             raise Contradiction(bundle.path, "does not continue the signed entries")
@@ -884,9 +915,215 @@ def _unreadable(error: OSError) -> None:
     raise Inconclusive("log folder", f"cannot be listed ({error.strerror})")
 
 
+# SM2 signatures with SM3 (GB/T 32918.2, curve of GB/T 32918.5, hash of GB/T 32905), for a second line beside Ed25519.
+
+P = 0xFFFFFFFEFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF00000000FFFFFFFFFFFFFFFF
+A = P - 3
+B = 0x28E9FA9E9D9F5E344D5A9E4BCF6509A7F39789F515AB8F92DDBCBD414D940E93
+ORDER = 0xFFFFFFFEFFFFFFFFFFFFFFFFFFFFFFFF7203DF6B21C6052B53BBF40939D54123
+G = (
+    0x32C4AE2C1F1981195F9904466A39C9948FE30BBFF2660BE1715A4589334C74C7,
+    0xBC3736A2F4F6779C59BDCEE36B692153D0A9877CC62A474002DF32E52139F0A0,
+)
+SIGNER = b"1234567812345678"
+Point = tuple[int, int] | None
+
+
+def verify(public_key: bytes, message: bytes, signature: bytes) -> None:
+    """The signature (r || s, 64 bytes) is good, or ``ValueError`` (GB/T 32918.2 section 7.1)."""
+    point = read_point(public_key)
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+    if len(signature) != 64 or not (0 < r < ORDER and 0 < s < ORDER):
+        raise ValueError("an SM2 signature is two numbers below the order")
+    t = (r + s) % ORDER
+    found = add(multiply(s, G), multiply(t, point))
+    if t == 0 or found is None or (digest(public_key, message) + found[0]) % ORDER != r:
+        raise ValueError("the SM2 signature does not verify")
+
+
+def digest(public_key: bytes, message: bytes) -> int:
+    """e = SM3(Z || message), Z binding the signer's identifier, the curve and the key (section 5.5)."""
+    numbers = b"".join(one.to_bytes(32, "big") for one in (A, B, *G))
+    z = sm3((8 * len(SIGNER)).to_bytes(2, "big") + SIGNER + numbers + public_key[1:])
+    return int.from_bytes(sm3(z + message), "big")
+
+
+def read_point(public_key: bytes) -> tuple[int, int]:
+    """65 bytes, 04 || x || y, on the curve."""
+    x, y = int.from_bytes(public_key[1:33], "big"), int.from_bytes(public_key[33:], "big")
+    if len(public_key) != 65 or public_key[0] != 4 or max(x, y) >= P or (y * y - x * x * x - A * x - B) % P:
+        raise ValueError("the SM2 public key is not a point of the curve")
+    return x, y
+
+
+def add(one: Point, other: Point) -> Point:
+    """Sum of two points; None is the point at infinity."""
+    if one is None or other is None:
+        return one or other
+    if one[0] == other[0] and (one[1] + other[1]) % P == 0:
+        return None
+    if one == other:
+        slope = (3 * one[0] * one[0] + A) * pow(2 * one[1], -1, P) % P
+    else:
+        slope = (other[1] - one[1]) * pow(other[0] - one[0], -1, P) % P
+    x = (slope * slope - one[0] - other[0]) % P
+    return x, (slope * (one[0] - x) - one[1]) % P
+
+
+def multiply(factor: int, point: Point) -> Point:
+    """``factor`` times the point, by a ladder of as many steps as the order has bits, whatever the factor."""
+    low: Point = None
+    high = point
+    for bit in range(ORDER.bit_length() - 1, -1, -1):
+        if factor >> bit & 1:
+            low, high = add(low, high), add(high, high)
+        else:
+            low, high = add(low, low), add(low, high)
+    return low
+
+
+def sm3(data: bytes) -> bytes:
+    """32 bytes."""
+    made = Hash(SM3())
+    made.update(data)
+    return made.finalize()
+
+
+# SM2 lines of a checkpoint: a private signature type of C2SP signed-note (0xff and a long identifier).
+
+SM2_TYPE = b"\xfftongguan/sm2-with-sm3@v1\x00"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sm2Key:
+    """A log's SM2 public key under its name."""
+
+    name: str
+    public_key: bytes
+
+    @property
+    def key_id(self) -> bytes:
+        """Four bytes."""
+        return sha256(self.name.encode() + b"\n" + SM2_TYPE + self.public_key).digest()[:4]
+
+    def __str__(self) -> str:
+        return f"{self.name}+{self.key_id.hex()}+{base64.b64encode(SM2_TYPE + self.public_key).decode()}"
+
+    def line(self, value: bytes) -> bytes:
+        """The signature line, with its newline."""
+        return f"\u2014 {self.name} {base64.b64encode(self.key_id + value).decode()}\n".encode()
+
+
+def parse_sm2_key(text: str) -> Sm2Key:
+    """``name+id+base64(type || key)``; its id must be its own and its key a point of the curve."""
+    parts = text.split("+", 2)
+    raw = strict_base64(parts[2]) if len(parts) == 3 else b""
+    if not raw.startswith(SM2_TYPE) or not parts[0] or any(one.isspace() for one in parts[0]):
+        raise ValueError("not an SM2 key of a log")
+    key = Sm2Key(name=parts[0], public_key=raw.removeprefix(SM2_TYPE))
+    read_point(key.public_key)
+    if parts[1] != key.key_id.hex():
+        raise ValueError("the SM2 key's id is not the hash of its name and key")
+    return key
+
+
+def verify_sm2_line(signed: bytes, key: Sm2Key) -> None:
+    """The note carries a good SM2 line of this key and no bad one, or ``ValueError``."""
+    note = parse_note(signed)
+    lines = [one for one in note.signatures if (one.name, one.key_id) == (key.name, key.key_id)]
+    if not lines:
+        raise ValueError("the note has no SM2 line of this key")
+    for one in lines:
+        verify(key.public_key, note.text, one.value)
+
+
+# The side root: the same entries under a second Merkle tree, over SM3 (GB/T 32905), signed with SM2 (GB/T 32918.2).
+
+SIDE = "checkpoint.sm3"
+
+
+class SideTree:
+    """A tree over SM3 that grows at the right; ``peaks`` are its perfect subtrees with their heights."""
+
+    def __init__(self, size: int = 0, peaks: Iterable[tuple[int, bytes]] = ()) -> None:
+        self.size, self.peaks = size, list(peaks)
+
+    def push(self, entry: bytes) -> None:
+        """Add one entry."""
+        value, height = sm3(b"\x00" + entry), 0
+        while self.peaks and self.peaks[-1][0] == height:
+            value, height = sm3(b"\x01" + self.peaks.pop()[1] + value), height + 1
+        self.peaks.append((height, value))
+        self.size += 1
+
+    def root(self) -> bytes:
+        """Root over all entries; of none, SM3 of nothing."""
+        if not self.peaks:
+            return sm3(b"")
+        value = self.peaks[-1][1]
+        for _, left in reversed(self.peaks[:-1]):
+            value = sm3(b"\x01" + left + value)
+        return value
+
+
+def side_text(key: Sm2Key, *, size: int, root: bytes) -> bytes:
+    """What ``key`` signs."""
+    return checkpoint_text(origin=f"{key.name}/sm3", size=size, root=root) + f"{key}\n".encode()
+
+
+def read_side(data: bytes) -> tuple[Checkpoint, Sm2Key]:
+    """A side root and the key that it names and that signed it, and nobody else; ``ValueError`` where it did not."""
+    note = parse_note(data)
+    if len(note.signatures) != 1:
+        raise ValueError("a side root has one signature")
+    found = read_checkpoint_text(note.text)
+    key = parse_sm2_key(note.text.decode().split("\n")[3])
+    if note.text != side_text(key, size=found.size, root=found.root):
+        raise ValueError("the side root is of another log than its key")
+    verify_sm2_line(data, key)
+    return found, key
+
+
+def check_side(files: LogFolder, origin: str, size: int) -> int | None:
+    """The size that the side root covers, computed again from the entries; None where there is none.
+
+    ``size`` entries lie in the folder. Its key is the one it names, on trust like ``log.vkey``.
+    """
+    if SIDE not in files.paths:
+        return None
+    try:
+        found, key = read_side(files.read(SIDE))
+    except ValueError as error:
+        raise Contradiction(SIDE, str(error)) from None
+    except UnsupportedAlgorithm:
+        raise Inconclusive(SIDE, "needs SM3, which this build of the cryptography package does not have") from None
+    if key.name != origin:
+        raise Contradiction(SIDE, "is of another log")
+    if found.size > size:
+        raise Contradiction(SIDE, f"signs {found.size} entries, but the log has {size}")
+    if _side_root(files, found.size, size) != found.root:
+        raise Contradiction(SIDE, f"signs {base64.b64encode(found.root).decode()}, which the entries do not give")
+    return found.size
+
+
+def _side_root(files: LogFolder, wanted: int, size: int) -> bytes:
+    tree = SideTree()
+    for first in range(0, wanted, WIDTH):
+        entries = _side_entries(files, first, size)
+        for entry in entries[: wanted - first]:
+            tree.push(entry)
+    return tree.root()
+
+
+def _side_entries(files: LogFolder, first: int, size: int) -> list[bytes]:
+    """One bundle, as wide as the log has it."""
+    return files.entries(Tile(level=None, index=first // WIDTH, width=min(WIDTH, size - first)))
+
+
 # The verdict over a ledger: proven, tampered, or could not tell.
 
 State = Literal["proven", "tampered", "unknown"]
+Confirmed = tuple[int, bool, tuple[str, ...], int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -905,6 +1142,19 @@ class Verdict:
     key_on_trust: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """One log whose every byte was accounted for; ``unsigned`` entries lie beyond the checkpoint."""
+
+    files: LogFolder
+    keys: LogKeys
+    checkpoint: Checkpoint
+    tree: Tree
+    unsigned: int
+    side: int | None
+    """Entries that the SM3 side root covers; None where there is none."""
+
+
 def verify_log(
     folder: Path,
     *,
@@ -919,25 +1169,47 @@ def verify_log(
     cosigned the checkpoint. Never raises for what it finds: every finding is a verdict.
     """
     verdict = Verdict(state="unknown", detail="", key_on_trust=key is None)
+    log = None
     try:
-        files = LogFolder(_existing(folder))
-        keys = _choose_keys(files, key)
-        checkpoint = _signed(files.read(CHECKPOINT), keys, place=CHECKPOINT) if CHECKPOINT in files.paths else None
-        if checkpoint is None:
-            raise Inconclusive(CHECKPOINT, "is not there")
-        verdict = replace(verdict, size=checkpoint.size, root_b64=base64.b64encode(checkpoint.root).decode())
-        witnesses = () if policy is None else _witnessed(files.read(CHECKPOINT), policy)
-        rotations = frozenset(map(rotation_path, range(1, len(keys.keys))))
-        tree, unsigned = audit(files, checkpoint, rotations)
+        log = examine(folder, key)
+        witnesses = () if policy is None else witnessed(log, policy)
         for number, receipt in enumerate(receipts, start=1):
-            _check_receipt(tree, checkpoint, keys, receipt, f"receipt {number}")
+            check_receipt_of_log(log, receipt, f"receipt {number}")
         if since is not None:
-            _check_since(tree, checkpoint, keys, since)
+            check_since(log, since)
     except Finding as finding:
-        state: State = "tampered" if isinstance(finding, Contradiction) else "unknown"
-        return replace(verdict, state=state, place=finding.place, detail=finding.detail)
-    head = checkpoint, unsigned, len(rotations)
-    return replace(verdict, state="proven", detail=_summary(head, receipts, since, witnesses))
+        return verdict_of(verdict, finding, log)
+    return verdict_of(verdict, (len(receipts), since is not None, witnesses, 0), log)
+
+
+def examine(folder: Path, key: str | None) -> Examined:
+    """One log, proven as far as its folder tells; raises a ``Finding``."""
+    files = LogFolder(_existing(folder))
+    keys = _choose_keys(files, key)
+    if CHECKPOINT not in files.paths:
+        raise Inconclusive(CHECKPOINT, "is not there")
+    checkpoint = _signed(files.read(CHECKPOINT), keys, place=CHECKPOINT)
+    rotations = frozenset(map(rotation_path, range(1, len(keys.keys))))
+    try:
+        tree, unsigned = audit(files, checkpoint, rotations | {SIDE})
+        side = check_side(files, checkpoint.origin, tree.size)
+    except Finding as finding:
+        finding.signed = checkpoint.size, checkpoint.root
+        raise
+    return Examined(files=files, keys=keys, checkpoint=checkpoint, tree=tree, unsigned=unsigned, side=side)
+
+
+def verdict_of(verdict: Verdict, found: Finding | Confirmed, log: Examined | None) -> Verdict:
+    """The verdict over the log that was examined last; its size and root where its signature was reached."""
+    signed = found.signed if isinstance(found, Finding) else None
+    signed = signed if log is None else (log.checkpoint.size, log.checkpoint.root)
+    if signed is not None:
+        verdict = replace(verdict, size=signed[0], root_b64=base64.b64encode(signed[1]).decode())
+    if isinstance(found, Finding):
+        state: State = "tampered" if isinstance(found, Contradiction) else "unknown"
+        return replace(verdict, state=state, place=found.place, detail=found.detail)
+    assert log is not None  # noqa: S101  nothing is confirmed that was not examined
+    return replace(verdict, state="proven", detail=_summary(log, found))
 
 
 def _existing(folder: Path) -> Path:
@@ -948,7 +1220,7 @@ def _existing(folder: Path) -> Path:
 
 def _choose_keys(files: LogFolder, given: str | None) -> LogKeys:
     """The log's keys. A given one must be among them: each vouches for its neighbours, so one kept key is enough."""
-    wanted = _parse_given(given) if given is not None else None
+    wanted = parse_given(given) if given is not None else None
     if VKEY not in files.paths and wanted is None:
         raise Inconclusive(VKEY, "is not there and no key was given")
     found = _first_key(files) if VKEY in files.paths else wanted
@@ -979,7 +1251,7 @@ def _first_key(files: LogFolder) -> VerifierKey:
     return found
 
 
-def _parse_given(given: str) -> VerifierKey:
+def parse_given(given: str) -> VerifierKey:
     try:
         return parse_vkey(given.strip())
     except ValueError as error:
@@ -993,14 +1265,14 @@ def _signed(data: bytes, keys: LogKeys, *, place: str) -> Checkpoint:
         raise Contradiction(place, str(error)) from None
 
 
-def _witnessed(signed: bytes, text: str) -> tuple[str, ...]:
+def witnessed(log: Examined, text: str) -> tuple[str, ...]:
     """The policy's witnesses that cosigned the checkpoint, and they are enough."""
     try:
         policy = parse_policy(text)
     except ValueError as error:
         raise Inconclusive("policy", str(error)) from None
     try:
-        found = cosigners(parse_note(signed), policy)
+        found = cosigners(parse_note(log.files.read(CHECKPOINT)), policy)
     except ValueError as error:
         raise Contradiction(CHECKPOINT, str(error)) from None
     if not policy.satisfied(found):
@@ -1008,33 +1280,35 @@ def _witnessed(signed: bytes, text: str) -> tuple[str, ...]:
     return found
 
 
-def _check_receipt(tree: Tree, head: Checkpoint, keys: LogKeys, receipt: bytes, place: str) -> None:
+def check_receipt_of_log(log: Examined, receipt: bytes, place: str) -> None:
     """A receipt must be signed, fit the log as it was then, and prove the entry that stands there now."""
     try:
         proof = parse_proof(receipt)
-        checkpoint = keys.verify(proof.signed_checkpoint)
+        checkpoint = log.keys.verify(proof.signed_checkpoint)
     except ValueError as error:
         # What cannot be shown to be ours proves nothing either way, but the log is not proven over it.
         raise Inconclusive(place, str(error)) from None
-    _check_prefix(tree, head, checkpoint, place)
+    _check_prefix(log, checkpoint, place)
     if proof.index >= checkpoint.size:
         raise Inconclusive(place, "its index lies outside its own checkpoint")
     try:
-        verify_proof(receipt, key=keys, leaf=tree.levels[0][proof.index])
+        verify_proof(receipt, key=log.keys, leaf=log.tree.levels[0][proof.index])
     except ValueError as error:
         raise Inconclusive(place, f"{error}, although its checkpoint is the log's") from None
 
 
-def _check_since(tree: Tree, head: Checkpoint, keys: LogKeys, kept: bytes) -> None:
+def check_since(log: Examined, kept: bytes) -> None:
+    """The log still begins with what a checkpoint kept from earlier signs."""
     try:
-        checkpoint = keys.verify(kept)
+        checkpoint = log.keys.verify(kept)
     except ValueError as error:
         raise Inconclusive("since", str(error)) from None
-    _check_prefix(tree, head, checkpoint, "since")
+    _check_prefix(log, checkpoint, "since")
 
 
-def _check_prefix(tree: Tree, head: Checkpoint, older: Checkpoint, place: str) -> None:
+def _check_prefix(log: Examined, older: Checkpoint, place: str) -> None:
     """The log still begins with everything it once signed."""
+    tree, head = log.tree, log.checkpoint
     if older.size > head.size:
         raise Contradiction(place, f"signs {older.size} entries, but the log now has {head.size}: entries were removed")
     if tree.root(older.size) != older.root:
@@ -1043,25 +1317,123 @@ def _check_prefix(tree: Tree, head: Checkpoint, older: Checkpoint, place: str) -
         )
 
 
-def _summary(
-    head: tuple[Checkpoint, int, int], receipts: Sequence[bytes], since: bytes | None, witnesses: Sequence[str]
-) -> str:
-    """``head``: the checkpoint, how many entries are not signed yet, how many rotations of keys."""
-    checkpoint, unsigned, rotations = head
-    parts = [f"all {checkpoint.size} entries and all tiles lie under the signed root"]
+def _summary(log: Examined, confirmed: Confirmed) -> str:
+    receipts, since, witnesses, former = confirmed
+    rotations = len(log.keys.sizes)
+    parts = [f"all {log.checkpoint.size} entries and all tiles lie under the signed root"]
+    if former:
+        parts.append(f"{former} log{'s' if former > 1 else ''} before it, whole, each followed by the next")
     if rotations:
         parts.append(f"{rotations} change{'s' if rotations > 1 else ''} of key, each signed by both keys")
+    if log.side is not None:
+        parts.append(f"the SM3 root over {log.side} entries is theirs (its SM2 key is taken on trust)")
     if receipts:
-        parts.append(f"{len(receipts)} receipt{'s' if len(receipts) > 1 else ''} confirmed")
-    if since is not None:
+        parts.append(f"{receipts} receipt{'s' if receipts > 1 else ''} confirmed")
+    if since:
         parts.append("only appended to since the kept checkpoint")
     if witnesses:
         parts.append(f"cosigned by {', '.join(witnesses)}")
-    elif not receipts and since is None:
+    elif not receipts and not since:
         parts.append("nothing kept from earlier was given, so a log rewritten and signed again would look the same")
-    if unsigned:
-        parts.append(f"{unsigned} further entries are not signed yet and prove nothing")
+    if log.unsigned:
+        parts.append(f"{log.unsigned} further entries are not signed yet and prove nothing")
     return "; ".join(parts)
+
+
+# The line of logs, one for each year: the first entry of each names the size and root that the one before ended with.
+
+END = "log.end"
+BEGIN = "log.begin"
+
+
+def verify_line(
+    folders: Sequence[Path],
+    *,
+    key: str | None,
+    receipts: Sequence[bytes] = (),
+    since: bytes | None = None,
+    policy: str | None = None,
+) -> Verdict:
+    """Audit the logs in ``folders``, the oldest first, and that each follows the one before; see ``verify_log``.
+
+    ``key`` may be any key of any of them; what was kept from earlier may be of any of them. The size and the root are
+    those of the last one. Of the logs before it, places are named with their folder.
+    """
+    if len(folders) == 1:
+        return verify_log(folders[0], key=key, receipts=receipts, since=since, policy=policy)
+    logs: list[Examined] = []
+    verdict = Verdict(state="unknown", detail="", key_on_trust=key is None)
+    try:
+        for number, folder in enumerate(folders, start=1):
+            logs.append(_examine(folder, former=number < len(folders)))
+        if key is not None and not any(parse_given(key) in log.keys.keys for log in logs):
+            raise Contradiction("log.vkey", "is not the key that was given, nor is that of a log before it")
+        witnesses = () if policy is None else witnessed(logs[-1], policy)
+        for before, after in pairwise(logs):
+            _need_link(before, after, folders[logs.index(before)].name)
+        for number, receipt in enumerate(receipts, start=1):
+            place = f"receipt {number}"
+            check_receipt_of_log(_of(logs, receipt, place, proof=True), receipt, place)
+        if since is not None:
+            check_since(_of(logs, since, "since", proof=False), since)
+    except Finding as finding:
+        return verdict_of(verdict, finding, logs[-1] if len(logs) == len(folders) else None)
+    return verdict_of(verdict, (len(receipts), since is not None, witnesses, len(logs) - 1), logs[-1])
+
+
+def _examine(folder: Path, *, former: bool) -> Examined:
+    try:
+        return examine(folder, None)
+    except Finding as finding:
+        if former:
+            raise type(finding)(f"{folder.name}/{finding.place}", finding.detail) from None
+        raise
+
+
+def _need_link(before: Examined, after: Examined, folder: str) -> None:
+    """The last entry of the one and the first of the other name each other."""
+    head, size = before.checkpoint, before.checkpoint.size
+    place = f"{folder}/{_bundle(before, size - 1).path}" if size else f"{folder}/checkpoint"
+    said = _said(before, size - 1, END) if size else None
+    if said is None:
+        raise Contradiction(place, "the log does not end, and yet another follows it")
+    first = after.keys.keys[0]
+    if (said.get("next"), said.get("next_key")) != (first.name, first.public_key.hex()):
+        raise Contradiction(place, "the log ends by naming another log or key than the one that follows")
+    begun = _said(after, 0, BEGIN) if after.checkpoint.size else None
+    if begun is None or (begun.get("former"), begun.get("size"), begun.get("root")) != (
+        head.origin,
+        size,
+        head.root.hex(),
+    ):
+        raise Contradiction(
+            "tile/entries/000", f"the log begins after another log than the one in {folder}, or another state of it"
+        )
+
+
+def _said(log: Examined, index: int, kind: str) -> dict[str, Any] | None:
+    """The open part of that entry, where it is of that kind."""
+    bundle = _bundle(log, index)
+    entry = log.files.entries(bundle)[index - bundle.first]
+    try:
+        event = json.loads(entry)
+        return dict(event["public"]) if event["type"] == kind else None
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _bundle(log: Examined, index: int) -> Tile:
+    first = index - index % WIDTH
+    return Tile(level=None, index=index // WIDTH, width=min(WIDTH, log.checkpoint.size - first))
+
+
+def _of(logs: Sequence[Examined], kept: bytes, place: str, *, proof: bool) -> Examined:
+    """The log that what was kept is of; the last one where none of these is named."""
+    try:
+        origin = parse_checkpoint(parse_proof(kept).signed_checkpoint if proof else kept).origin
+    except ValueError as error:
+        raise Inconclusive(place, str(error)) from None
+    return next((log for log in logs if log.checkpoint.origin == origin), logs[-1])
 
 
 # ``python -m gateway.verifier DIR``: exit 0 proven, 1 tampered (the place is named), 2 could not tell or bad use.
@@ -1081,7 +1453,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         name = getattr(error, "filename", None) or "the key file"
         verdict = Verdict(state="unknown", place=str(name), detail="cannot be read", key_on_trust=options.key is None)
     else:
-        verdict = verify_log(options.folder, key=key, receipts=receipts, since=since, policy=policy)
+        verdict = verify_line([*options.former, options.folder], key=key, receipts=receipts, since=since, policy=policy)
     sys.stdout.write(json.dumps(asdict(verdict)) + "\n" if options.json else _words(verdict))
     return EXIT[verdict.state]
 
@@ -1092,6 +1464,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--key", metavar="VKEY-OR-FILE", help="the log's public key, or a file that holds it")
     parser.add_argument("--receipt", type=Path, action="append", default=[], metavar="FILE", help="a kept .tlog-proof")
     parser.add_argument("--since", type=Path, metavar="CHECKPOINT", help="a signed checkpoint kept from earlier")
+    parser.add_argument(
+        "--former", type=Path, action="append", default=[], metavar="DIR", help="a log before it, the oldest first"
+    )
     parser.add_argument("--policy", type=Path, metavar="FILE", help="a tlog-policy: the witnesses that must agree")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     return parser

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from gateway.consent_rows import rows_that_differ
 from gateway.events import Disclosure, commits, opens
 from gateway.ledger.facts import FactIndex
+from gateway.ledger.line import CLOSED, ENDED, OPEN, RETIRED, Chain, Origin, Part
 from gateway.ledger.log import TreeFiles
 from gateway.ledger.receipt import read_checkpoint
+from gateway.origins import line_of
 from gateway.ports import LogFiles, Row, Tx
 from gateway.verifier.merkle import leaf_hash
 
@@ -38,7 +41,12 @@ class DatabaseAudit:
 
 
 def audit_database(tx: Tx, files: LogFiles, index: FactIndex) -> DatabaseAudit:
-    """Compare everything; ``index`` was refreshed just before, and its size is the size the audit speaks of."""
+    """``audit_chain`` of a house with one log; ``index`` was refreshed just before."""
+    return audit_chain(tx, Chain([Part(origin=read_checkpoint(files)[1].origin, start=0, files=files, index=index)]))
+
+
+def audit_chain(tx: Tx, index: Chain) -> DatabaseAudit:
+    """Compare everything with every log that is not retired; the size reached is the size the audit speaks of."""
     wrong: list[str] = []
     pending = 0
     rows = 0
@@ -52,15 +60,15 @@ def audit_database(tx: Tx, files: LogFiles, index: FactIndex) -> DatabaseAudit:
             if state == "differs":
                 wrong.append(f"{table}:{row['id']}")
     wrong += [f"{table}:{row_id}" for table, row_id in index.rows() - seen]
-    wrong += _wrong_events(tx, TreeFiles(files, index.size), index.size)
-    wrong += _wrong_size_row(tx, files, index.size)
+    wrong += _wrong_events(tx, index)
+    wrong += _wrong_line(tx, index)
     for dataset in tx.find("dataset"):
         wrong += rows_that_differ(tx, dataset["id"])
-    return DatabaseAudit(rows=rows, entries=index.size, pending=pending, wrong=tuple(sorted(set(wrong))))
+    return DatabaseAudit(rows=rows, entries=index.size - index.first, pending=pending, wrong=tuple(sorted(set(wrong))))
 
 
-def _fact_state(tx: Tx, index: FactIndex, table: str, row: Row) -> str:
-    known = index.latest(table, row["id"])
+def _fact_state(tx: Tx, index: Chain, table: str, row: Row) -> str:
+    known = index.newest(table, row["id"])
     if known is not None and known.version == row["version"]:
         equal = (
             not known.removed
@@ -73,7 +81,7 @@ def _fact_state(tx: Tx, index: FactIndex, table: str, row: Row) -> str:
     return "pending" if _is_pending(tx, index, table, row) else "differs"
 
 
-def _is_pending(tx: Tx, index: FactIndex, table: str, row: Row) -> bool:
+def _is_pending(tx: Tx, index: Chain, table: str, row: Row) -> bool:
     """The row's own entry waits in the outbox, beyond the published size, and says what the row says."""
     waiting = tx.find("outbox", entry_id=row["entry_id"])
     if not waiting or (waiting[0]["position"] is not None and waiting[0]["position"] < index.size):
@@ -82,12 +90,13 @@ def _is_pending(tx: Tx, index: FactIndex, table: str, row: Row) -> bool:
     return commits(row, tx.fact_shapes(table, row), base64.b64decode(said))
 
 
-def _wrong_events(tx: Tx, tree: TreeFiles, size: int) -> Iterator[str]:
+def _wrong_events(tx: Tx, index: Chain) -> Iterator[str]:
     """Outbox rows and disclosures that are not what the log holds at their place; releases without their event."""
     present = False
     opened: dict[str, str] = {}
     entries: set[str] = set()
-    for start in range(0, size, STEP):
+    first, size, leaves = index.first, index.size, index.leaves()
+    for start in range(first, size, STEP):
         wanted = range(start, min(start + STEP, size))
         rows = {row["position"]: row for row in tx.find("outbox", position=list(wanted))}
         for position in wanted:
@@ -99,15 +108,17 @@ def _wrong_events(tx: Tx, tree: TreeFiles, size: int) -> Iterator[str]:
                 continue
             present = True
             entries.add(row["entry_id"])
-            yield from _wrong_event(tx, tree, row, opened)
+            if row["origin"] != index.origin_at(position) and (row["origin"] is not None or index.is_later(position)):
+                yield f"outbox:{row['entry_id']}"
+            yield from _wrong_event(tx, leaves, row, opened)
     yield from _wrong_releases(tx, opened, whole=not size or len(entries) == size)
     yield from _stray_disclosures(tx, entries)
 
 
-def _wrong_event(tx: Tx, tree: TreeFiles, row: Row, opened: dict[str, str]) -> Iterator[str]:
+def _wrong_event(tx: Tx, leaves: Callable[[int], bytes], row: Row, opened: dict[str, str]) -> Iterator[str]:
     place = f"outbox:{row['entry_id']}"
     leaf = leaf_hash(bytes(row["body"]))
-    if not leaf == tree.leaf(row["position"]) == bytes(row["leaf_hash"]):
+    if not leaf == leaves(row["position"]) == bytes(row["leaf_hash"]):
         yield place
         return
     event: dict[str, Any] = json.loads(row["body"])
@@ -141,14 +152,32 @@ def _stray_disclosures(tx: Tx, entries: set[str]) -> Iterator[str]:
             yield f"disclosure:{kept['id']}"
 
 
-def _wrong_size_row(tx: Tx, files: LogFiles, size: int) -> Sequence[str]:
-    """The size row of this log is there, its root is that tree's, and where it is ahead the outbox has the entries."""
-    origin = read_checkpoint(files)[1].origin
-    row = tx.get("log_state", origin)
-    if row is None:
-        return [f"log_state:{origin}"] if size else []
-    ahead = range(size, row["size"])
-    good = row["size"] >= size and len(tx.find("outbox", position=list(ahead[:STEP]))) == len(ahead)
-    if row["size"] == size:
-        good = bytes(row["root"]) == TreeFiles(files, size).root()
-    return [] if good else [f"log_state:{origin}"]
+def _wrong_line(tx: Tx, index: Chain) -> Iterator[str]:
+    """The row of each log is there and says what the log says; what is beyond the last one's size is in the outbox."""
+    rows = [one for one in line_of(tx) if one.state != RETIRED]
+    if not rows and not index.size:
+        return
+    held = {one.name: one for one in rows}
+    last = index.parts[-1]
+    for part in index.parts:
+        one = held.pop(part.origin, None)
+        if one is None or not _holds(tx, one, part, last=part is last):
+            yield f"log_state:{part.origin}"
+    for one in held.values():  # the next log, while nothing of it is signed
+        if one.size or one.state != OPEN:
+            yield f"log_state:{one.name}"
+    for before, after in pairwise(rows):
+        if after.number != before.number + 1 or after.start not in (None, (before.start or 0) + before.size):
+            yield f"log_state:{after.name}"
+
+
+def _holds(tx: Tx, one: Origin, part: Part, *, last: bool) -> bool:
+    size = part.index.size
+    ahead = range(part.start + size, part.start + one.size)
+    good = one.start == part.start and one.size >= size and (last or one.size == size)
+    good = good and len(tx.find("outbox", position=list(ahead[:STEP]))) == len(ahead)
+    good = good and (part.start > 0 or one.number == 1)
+    good = good and one.state in ((OPEN, ENDED) if last else (CLOSED,))
+    if one.state == ENDED:
+        good = good and bool(tx.find("outbox", type="log.end", origin=one.name))
+    return good and (one.size != size or one.root == TreeFiles(part.files, size).root())

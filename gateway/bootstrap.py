@@ -32,12 +32,15 @@ from gateway.keys.further import Line, ml_dsa_line, sm2_line
 from gateway.keys.token import TokenKeys, open_token
 from gateway.ledger.embedded import LEASE_SECONDS, EmbeddedLedger
 from gateway.ledger.files import DiskLogFiles
+from gateway.ledger.line import OPEN, RETIRED, LineOfLogs, Origin
 from gateway.ledger.pages import SealedPages
 from gateway.ledger.sequencer import Sequencer
+from gateway.ledger.side import Memory, SideRoot
 from gateway.machine import TASKS
 from gateway.machine import SystemClock as SystemClock
 from gateway.machine import SystemRandomness as SystemRandomness
-from gateway.ports import Clock, Randomness, Signer
+from gateway.origins import LogOrigins, line_of
+from gateway.ports import Clock, Randomness, Signer, Tx
 from gateway.sandbox.port import Limits, SandboxError
 from gateway.sandbox.runner import ProcessSandbox
 from gateway.settings import Settings
@@ -45,6 +48,8 @@ from gateway.staging import SealedStore, Staging
 from gateway.store.outbox import SqlLease, SqlOutbox
 from gateway.store.transactions import SqlUnitOfWork, open_engine
 from gateway.telemetry import span
+from gateway.times import legal_day
+from gateway.verifier.audit import CHECKPOINT
 from gateway.verifier.further import Sm2Key
 from gateway.verifier.note import VerifierKey
 from gateway.verifier.policy import WitnessKey, parse_policy
@@ -66,8 +71,16 @@ class Home:
 
     @property
     def ledger(self) -> Path:
-        """The published log."""
-        return self.root / "ledger"
+        """The published log, the first of the line."""
+        return self.log(1)
+
+    def log(self, number: int) -> Path:
+        """The folder of the ``number``-th log (``gateway.ledger.line``)."""
+        return self.root / ("ledger" if number == 1 else f"ledger-{number}")
+
+    def facts(self, number: int) -> Path:
+        """What was read of that log, sealed."""
+        return self.root / ("facts" if number == 1 else f"facts-{number}")
 
 
 def make_home(settings: Settings, *, demo: bool) -> Home:
@@ -82,7 +95,7 @@ def make_home(settings: Settings, *, demo: bool) -> Home:
         if home.demo != demo:
             raise BadInput("this home was made as a demo or as a real one, and stays what it is")
     else:
-        year = datetime.now(UTC).year
+        year = legal_day(datetime.now(UTC)).year
         made = settings.origin or f"{'demo' if demo else 'tongguan'}-{secrets.token_hex(4)}.example/provisions-{year}"
         _write_private(mark, json.dumps({"demo": demo, "origin": made, "format": 1}) + "\n")
         home = read_home(settings)
@@ -143,30 +156,15 @@ def open_env(
     keys = open_keys(settings, random)
     engine = open_engine(database_url(settings))
     uow = SqlUnitOfWork(engine, halt=halt)
-    files = DiskLogFiles(home.ledger, halt=halt)
     used_clock = clock or SystemClock()
-    lease = SqlLease(uow, home.origin, holder=random.token(16).hex(), clock=used_clock, seconds=LEASE_SECONDS)
-    sequencer = Sequencer(
-        outbox=SqlOutbox(uow, home.origin),
-        files=files,
-        signer=next(keys.ledger_signers(home.origin)),
-        clock=used_clock,
-        origin=home.origin,
-        fence=lease.take,
-        signers=partial(signer_of, keys, home.origin),
-        further=[line for _, line in further_lines(settings, keys, home.origin, random)],
-    )
-    cosigning = open_cosigning(settings, files, used_clock)
     journal = open_journal(settings, home, keys, uow)
-    keep = (lambda _size: None) if journal is None else journal.append
-    seen = [one for one in (journal and journal.end, cosigning and cosigning.floor) if one]
-    pages = SealedPages(home.root / "facts", origin=home.origin, seal=keys.wrap, unseal=keys.unwrap)
-    sequencer.floor = lambda: max((one() for one in seen), default=0)
+    origins = open_origins(home, keys, uow, used_clock, random)
+    opened = _Logs(settings, keys, uow, used_clock, home=home, journal=journal, origins=origins, halt=halt)
     env = Env(
         uow=uow,
         clock=used_clock,
         random=random,
-        ledger=EmbeddedLedger(sequencer, files, lease, cosigners=cosigning, journal=keep, pages=pages),
+        ledger=LineOfLogs(origins, opened.open, used_clock),
         keys=keys,
         sandbox=_Sandboxed(ProcessSandbox(tasks=TASKS), limits or Limits()),
         staging=Staging(home.root / "staging", keys, random),
@@ -178,6 +176,76 @@ def open_env(
         settings=settings.model_dump(include={"session_hours", "token_minutes", "epoch_poll_seconds", "places"}),
     )
     return env, engine
+
+
+class _Logs:
+    """Opens one log of the line."""
+
+    def __init__(self, settings: Settings, keys: FileKeys, uow: SqlUnitOfWork, clock: Clock, **parts: Any) -> None:
+        self._settings, self._keys, self._uow, self._clock = settings, keys, uow, clock
+        self._home: Home = parts["home"]
+        self._journal: Journal | None = parts["journal"]
+        self._origins: LogOrigins = parts["origins"]
+        self._halt: Callable[[], None] = parts["halt"]
+
+    def open(self, one: Origin) -> tuple[EmbeddedLedger, DiskLogFiles]:
+        """Its ledger and its files."""
+        start, random = one.start or 0, SystemRandomness()
+        files = DiskLogFiles(self._home.log(one.number), halt=self._halt)
+        lease = SqlLease(self._uow, one.name, holder=random.token(16).hex(), clock=self._clock, seconds=LEASE_SECONDS)
+        cosigning = open_cosigning(self._settings, files, self._clock)
+        sequencer = Sequencer(
+            outbox=SqlOutbox(self._uow, one.name, start=start),
+            files=files,
+            signer=next(self._keys.ledger_signers(one.name)),
+            clock=self._clock,
+            origin=one.name,
+            fence=lease.take,
+            floor=lambda: max(self._journalled(one), cosigning.floor() if cosigning else 0),
+            signers=partial(signer_of, self._keys, one.name),
+            further=[line for _, line in further_lines(self._settings, self._keys, one.name, random)],
+        )
+        journal = self._journal
+        keep = (lambda _size: None) if journal is None else (lambda size: journal.append(start + size))
+        pages = SealedPages(
+            self._home.facts(one.number), origin=one.name, seal=self._keys.wrap, unseal=self._keys.unwrap
+        )
+        side = self._side(one, files)
+        log = EmbeddedLedger(sequencer, files, lease, cosigners=cosigning, journal=keep, pages=pages, side=side)
+        return log, files
+
+    def _side(self, one: Origin, files: DiskLogFiles) -> Callable[[int], None]:
+        """What keeps the SM3 side root, where the settings want one."""
+        if not self._settings.sm3_root:
+            return lambda _size: None
+        key, line = sm2_line(one.name, _seed(self._keys, KeyName.LEDGER_SM2), SystemRandomness().token)
+        kept = DiskLogFiles(self._home.facts(one.number))
+        memory = Memory(kept, one.name, seal=self._keys.wrap, unseal=self._keys.unwrap)
+        return SideRoot(files, key, line, clock=self._clock, memory=memory).advance
+
+    def _journalled(self, one: Origin) -> int:
+        """How many entries of this log the journal has."""
+        end = 0 if self._journal is None else self._journal.end()
+        ceiling = self._origins.ceiling(one.name)
+        return (end if ceiling is None else min(end, ceiling)) - (one.start or 0)
+
+
+def open_origins(home: Home, keys: FileKeys, uow: SqlUnitOfWork, clock: Clock, random: Randomness) -> LogOrigins:
+    """The line of logs of a home."""
+
+    def next_key(name: str) -> bytes:
+        return next(keys.ledger_signers(name)).public_key
+
+    return LogOrigins(uow, first=home.origin, clock=clock, random=random, next_key=next_key)
+
+
+def begun_logs(settings: Settings, tx: Tx) -> list[tuple[Origin, Path]]:
+    """Every log of the home that has a tree and is not retired, the oldest first, each with its folder."""
+    home = read_home(settings)
+    first = Origin(number=1, name=home.origin, start=0, size=0, root=b"", year=0, state=OPEN)
+    line = [one for one in line_of(tx) or [first] if one.state != RETIRED and one.start is not None]
+    placed = [(one, home.log(one.number)) for one in line]
+    return [(one, at) for one, at in placed if one.size or one.number == 1 or (at / CHECKPOINT).exists()]
 
 
 def open_keys(settings: Settings, random: Randomness) -> FileKeys:
@@ -196,11 +264,16 @@ def further_lines(
     made: list[tuple[WitnessKey | Sm2Key, Line]] = []
     for kind in filter(None, settings.further_lines.split(",")):
         name = KeyName.LEDGER_ML_DSA if kind == "ml-dsa" else KeyName.LEDGER_SM2
-        if not keys.versions(name):
-            keys.rotate(name)
-        seed = keys.secret(name)
+        seed = _seed(keys, name)
         made.append(ml_dsa_line(origin, seed) if kind == "ml-dsa" else sm2_line(origin, seed, random.token))
     return made
+
+
+def _seed(keys: FileKeys, name: KeyName) -> bytes:
+    """A further key, made when it is first wanted."""
+    if not keys.versions(name):
+        keys.rotate(name)
+    return keys.secret(name)
 
 
 def signer_of(keys: FileKeys, origin: str, key: VerifierKey) -> Signer | None:

@@ -39,6 +39,9 @@ PUBLIC_KEYS: Mapping[str, frozenset[str]] = {
     "release.close": frozenset({"release", "opened", "ended", "bytes_charged", "sessions"}),
     "act.refuse": frozenset({"act", "about", "rules"}),
     "key.rotate": frozenset({"number", "old", "new"}),
+    "log.end": frozenset({"next", "next_key"}),
+    "log.begin": frozenset({"number", "former", "size", "root"}),
+    "log.retire": frozenset({"number", "former", "size", "root", "ended", "years"}),
 }  # fmt: skip
 FACT_KEYS = frozenset({"fact"})
 

@@ -25,6 +25,7 @@ from gateway.handover import close_release
 from gateway.keys import Keys
 from gateway.keys.errors import KeysError
 from gateway.ledger.files import DiskLogFiles
+from gateway.origins import line_of, replayed_turn
 from gateway.ports import Row, Tx, UnitOfWork
 
 STRETCH = 512
@@ -53,7 +54,7 @@ class Journal:
         """Everything below ``size`` is in the journal when it returns. Raises LedgerUnavailable."""
         if self._end is None:
             self._end = self.end()
-        if self._end > size:
+        if self._end > size and not self._uow.read(lambda tx: tx.find("outbox", position=(self._end or 0) - 1)):
             raise LedgerUnavailable(
                 f"the journal has {self._end} entries and the database {size}: a restored backup; nothing leaves "
                 "before: tongguan ledger replay"
@@ -111,12 +112,11 @@ def replay(env: Env, journal: Journal) -> Replayed:
     """Bring a restored database up to its journal; done again it changes nothing more. One transaction."""
 
     def work(tx: Tx) -> Replayed:
-        state = tx.get("log_state", env.ledger.origin)
-        start = 0 if state is None else int(state["size"])
+        start = max((one.start + one.size for one in line_of(tx) if one.start is not None), default=0)
         entries = rows = 0
         scopes: set[str] = set()
         for entry in journal.read(start):
-            _put_entry(tx, entry)
+            replayed_turn(tx, _put_entry(tx, entry))
             entries += 1
             for table, row in entry["rows"]:
                 _put_row(tx, table, _unpacked(row))
@@ -165,17 +165,19 @@ def _rows_of(tx: Tx, entry: Row) -> Iterator[tuple[str, Row]]:
                 yield from ((table, one) for one in tx.find(table, release_id=release["id"]))
 
 
-def _put_entry(tx: Tx, entry: dict[str, Any]) -> None:
+def _put_entry(tx: Tx, entry: dict[str, Any]) -> dict[str, Any]:
+    """The entry's row, which is in the outbox at its place when this returns."""
     row = _unpacked(entry["entry"])
     known = tx.find("outbox", entry_id=row["entry_id"])
     if not known:
         tx.insert("outbox", row)
-        return
+        return row
     if known[0]["leaf_hash"] != row["leaf_hash"] or known[0]["position"] not in (None, row["position"]):
         raise LedgerUnavailable(f"entry {row['position']} of the journal is another one in the database")
     if known[0]["position"] is None:
         tx.delete("outbox", entry_id=row["entry_id"])
         tx.insert("outbox", row)
+    return row
 
 
 def _put_row(tx: Tx, table: str, row: dict[str, Any]) -> None:

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from gateway.consent_rows import rows_that_differ
 from gateway.env import Actor, Env, FactsOfLog
 from gateway.errors import GatewayError, Unavailable
 from gateway.events import EventDraft, commits, seal_event
+from gateway.origins import present_origin
 from gateway.ports import Row, Tx
 from gateway.times import parse, stamp
 
@@ -173,6 +175,9 @@ def _compare(tx: Tx, log: FactsOfLog, table: str, row: Row) -> str:
 
 
 def _append(tx: Tx, env: Env, event: EventDraft, *, keep: bool) -> tuple[str, bytes]:
+    # The year may have turned since the event was drafted: the transaction that writes it says which log it is for.
+    origin = present_origin(tx) or event.origin
+    event = replace(event, origin=origin)
     sealed = seal_event(event, env.random)
     leaf = hashlib.sha256(b"\0" + sealed.entry).digest()
     tx.insert(
@@ -187,6 +192,7 @@ def _append(tx: Tx, env: Env, event: EventDraft, *, keep: bool) -> tuple[str, by
             "leaf_hash": leaf,
             "position": None,
             "at": event.at,
+            "origin": origin,
         },
     )
     if keep:

@@ -82,10 +82,21 @@ class Settings(BaseSettings):
         description="Folder off this machine, there beforehand, for the sealed journal that a restored backup is "
         "brought up from; unset means that a restore loses what came after the backup",
     )
+    ledger_retention_years: int = Field(
+        default=10,
+        ge=3,
+        description="Whole years that a former year's ledger is kept before it may be retired (PIPL art. 56 and the "
+        "network data regulation art. 12 ask for three)",
+    )
     further_lines: str = Field(
         default="",
         pattern=r"^$|^(ml-dsa|sm2)(,(ml-dsa|sm2))?$",
         description="Further signature lines on each checkpoint: `ml-dsa`, `sm2`, or both with a comma; empty: none",
+    )
+    sm3_root: bool = Field(
+        default=False,
+        description="Keep a second tree over SM3 beside the ledger, its root signed with SM2, for assessments of "
+        "commercial cryptography",
     )
     pkcs11_module: Path | None = Field(
         default=None,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
-from gateway.audit import audit_database
+from gateway.audit import audit_chain
 from gateway.bootstrap import (
     SystemRandomness,
+    begun_logs,
     database_url,
     further_lines,
     open_env,
@@ -22,13 +24,16 @@ from gateway.bootstrap import (
 from gateway.errors import BadInput, GatewayError
 from gateway.journal import replay
 from gateway.key_rotation import rotate_log_key
-from gateway.ledger import DiskLogFiles, FactIndex
-from gateway.settings import load_settings
+from gateway.ledger import DiskLogFiles, FactIndex, verifier_key
+from gateway.ledger.line import Chain, LineOfLogs, Origin, Part
+from gateway.log_retirement import retire
+from gateway.origins import line_of, next_name
+from gateway.settings import Settings, load_settings
 from gateway.store.transactions import SqlUnitOfWork, open_engine
-from gateway.verifier import verify_log
 from gateway.verifier.further import parse_sm2_key, verify_sm2_line
 from gateway.verifier.note import parse_vkey
 from gateway.verifier.rotation import read_log_keys
+from gateway.verifier.succession import verify_line
 
 ledger = typer.Typer(no_args_is_help=True, help="Prove and read the ledger.")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -42,25 +47,31 @@ def ledger_audit(
 ) -> None:
     """Prove this home's log and, with --db, that the database says the same."""
     settings = load_settings()
-    home = read_home(settings)
-    verdict = verify_log(home.ledger, key=key)
+    logs = home_logs(settings)
+    verdict = verify_line([folder for _, folder in logs], key=key)
     body: dict[str, Any] = {"state": verdict.state, "place": verdict.place, "detail": verdict.detail}
     if verdict.state == "proven" and db:
-        body = _audit_rows(home.ledger, database_url(settings), body)
+        body = _audit_rows(logs, database_url(settings), body)
     code = {"proven": 0, "tampered": 1}.get(body["state"], 2)
     show(body, [f"{body['state'].upper()}: {body['detail']}", *body.get("wrong", [])], as_json=as_json)
     raise typer.Exit(code)
 
 
-def _audit_rows(folder: Path, url: str, body: dict[str, Any]) -> dict[str, Any]:
+def home_logs(settings: Settings) -> list[tuple[Origin, Path]]:
+    """The logs of this home and their folders."""
+    engine = open_engine(database_url(settings))
+    try:
+        return SqlUnitOfWork(engine).read(lambda tx: begun_logs(settings, tx))
+    finally:
+        engine.dispose()
+
+
+def _audit_rows(logs: list[tuple[Origin, Path]], url: str, body: dict[str, Any]) -> dict[str, Any]:
     """The verdict over the rows; what cannot be read is no verdict."""
     engine = open_engine(url)
     try:
-        files = DiskLogFiles(folder)
-        line = (folder / "log.vkey").read_text("ascii").strip()
-        index = FactIndex(files, keys=lambda: read_log_keys(parse_vkey(line), files.read))
-        index.refresh()
-        found = SqlUnitOfWork(engine).read(lambda tx: audit_database(tx, files, index))
+        chain = Chain([_part(one, folder) for one, folder in logs])
+        found = SqlUnitOfWork(engine).read(lambda tx: audit_chain(tx, chain))
     except (GatewayError, OSError, ValueError) as error:
         return {**body, "state": "unknown", "place": "database", "detail": str(error)}
     finally:
@@ -70,6 +81,15 @@ def _audit_rows(folder: Path, url: str, body: dict[str, Any]) -> dict[str, Any]:
         said = f"{len(found.wrong)} places of the database are not what the log says; {said}"
     state = "tampered" if found.wrong else "proven"
     return {**body, **asdict(found), "state": state, "place": next(iter(found.wrong), None), "detail": said}
+
+
+def _part(one: Origin, folder: Path) -> Part:
+    """One log, its facts read."""
+    files = DiskLogFiles(folder)
+    line = (folder / "log.vkey").read_text("ascii").strip()
+    index = FactIndex(files, keys=lambda: read_log_keys(parse_vkey(line), files.read))
+    index.refresh()
+    return Part(origin=one.name, start=one.start or 0, files=files, index=index)
 
 
 @ledger.command("rotate")
@@ -83,6 +103,40 @@ def ledger_rotate(as_json: AsJson = False) -> None:
     body = {"number": made.number, "size": made.size, "old": str(made.old), "new": str(made.new)}
     lines = [f"from {made.size} entries on the log is signed by {made.new}", f"before: {made.old}"]
     show(body, lines, as_json=as_json)
+
+
+@ledger.command("next-key")
+def ledger_next_key(as_json: AsJson = False) -> None:
+    """The key that next year's log would begin with: for witnesses, who are to know it before the year turns."""
+    settings = load_settings()
+    env, engine = open_env(settings)
+    try:
+        last = env.uow.read(line_of)[-1]
+        name = next_name(last.name, last.year + 1)
+        line = str(verifier_key(next(env.keys.ledger_signers(name))))
+    finally:
+        engine.dispose()
+    show({"origin": name, "vkey": line}, [line], as_json=as_json)
+
+
+@ledger.command("retire")
+def ledger_retire(origin: str, as_json: AsJson = False) -> None:
+    """Remove the oldest former log, whole, once its retention is over. Exit 0 done, 1 a row differs, 2 not yet."""
+    settings = load_settings()
+    home = read_home(settings)
+    env, engine = open_env(settings)
+
+    def remove(one: Origin) -> None:
+        for folder in (home.log(one.number), home.facts(one.number)):
+            shutil.rmtree(folder, ignore_errors=not folder.exists())
+
+    try:
+        years = settings.ledger_retention_years
+        done = retire(env, origin, years=years, chain=cast("LineOfLogs", env.ledger).facts, remove=remove)
+    finally:
+        engine.dispose()
+    said = f"{done.name}: {done.entries} entries are gone; {done.restated} rows were stated anew in the present log"
+    show(asdict(done), [said], as_json=as_json)
 
 
 @ledger.command("further-keys")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.bootstrap import open_env, read_home
+from gateway.bootstrap import begun_logs, open_env
 from gateway.cli import receipts, reports
 from gateway.cli.ledger import ledger
 from gateway.cli.show import AsJson
@@ -31,11 +31,14 @@ def ledger_verify(
     witnesses: Annotated[
         Path | None, typer.Option("--policy", help="A tlog-policy: witnesses that must agree.")
     ] = None,
+    former: Annotated[list[Path] | None, typer.Option(help="A log before it, the oldest first.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Prove a copy of the ledger: exit 0 proven, 1 tampered (the place is named), 2 could not tell."""
     arguments = [str(folder), *(["--key", key] if key else []), *(["--since", str(since)] if since else [])]
     arguments += ["--policy", str(witnesses)] if witnesses else []
+    for path in former or []:
+        arguments += ["--former", str(path)]
     for path in receipt or []:
         arguments += ["--receipt", str(path)]
     raise typer.Exit(verify_main([*arguments, *(["--json"] if as_json else [])]))
@@ -48,7 +51,8 @@ def ledger_status(as_json: AsJson = False) -> None:
     env, engine = open_env(settings)
     try:
         size = env.ledger.sync()
+        folder = env.uow.read(lambda tx: begun_logs(settings, tx))[-1][1]
     finally:
         engine.dispose()
-    body = {"origin": env.ledger.origin, "size": size, "folder": str(read_home(settings).ledger)}
+    body = {"origin": env.ledger.origin, "size": size, "folder": str(folder)}
     print(json.dumps(body) if as_json else f"{body['origin']}: {size} entries in {body['folder']}")

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli.keeping import keep_up, kept_folder
+from gateway.cli.keeping import keep_up, kept_folder, kept_keys
 from gateway.cli.research import read_signing
 from gateway.cli.session import Gateway, gateway
 from gateway.cli.show import AsJson, show
@@ -19,6 +19,7 @@ from gateway.receipts import arrival_statement
 from gateway.verifier.membership import parse_membership, verify_membership
 from gateway.verifier.note import VerifierKey, parse_vkey
 from gateway.verifier.policy import Policy, parse_policy
+from gateway.verifier.proof import parse_proof
 from gateway.verifier.receipt import check_receipt, opened_fields
 from gateway.verifier.rotation import LogKeys, log_keys, read_log_keys
 
@@ -44,12 +45,16 @@ def add_to_ledger(ledger: typer.Typer) -> None:
 def keep_receipt(release_id: str, out: Path, as_json: AsJson = False) -> None:
     """Keep the receipt of a release and its entry beside it; both are checked before they are kept."""
     server = gateway()
-    key, _ = keep_up(server, kept_folder(server.server))
+    folder = kept_folder(server.server)
+    keep_up(server, folder)
     receipt = server.find_bytes(f"/releases/{release_id}/receipt")
     if receipt is None:
         raise BadInput("there is no receipt: no such release of yours, or it has no outcome yet")
     kept = server.get(f"/releases/{release_id}/entry")
     try:
+        key = kept_keys(folder, parse_proof(receipt).checkpoint.origin)
+        if key is None:
+            raise ValueError("it is of a log whose key was never kept")
         checked = check_receipt(receipt, entry=base64.b64decode(kept["entry"]), key=key)
         values = opened_fields(base64.b64decode(kept["entry"]), kept["opened"])
     except ValueError as error:
@@ -91,8 +96,9 @@ def prove_participant(
 def check(receipt: Path, entry: Entry, key: Key = None, policy: Witnesses = None, as_json: AsJson = False) -> None:
     """Check a kept receipt without any server. Exit 0 holds, 1 does not, 2 could not tell or not enough witnesses."""
     kept = _json(entry)
-    found_key, found_policy = _key(key), _policy(policy)
+    found_policy = _policy(policy)
     try:
+        found_key = (key is None and _kept(receipt)) or _key(key)
         raw = base64.b64decode(kept["entry"])
         checked = check_receipt(_bytes(receipt), entry=raw, key=found_key, policy=found_policy)
         values = opened_fields(raw, kept["opened"])
@@ -136,6 +142,11 @@ def _arrived(path: Path) -> dict[str, Any]:
         return {"name": path.name, "size": path.stat().st_size, "digest": found}
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror}; sign for files that were fetched, as they were fetched") from None
+
+
+def _kept(receipt: Path) -> LogKeys | None:
+    """The keys kept for the log that the receipt is of."""
+    return kept_keys(kept_folder(gateway().server), parse_proof(_bytes(receipt)).checkpoint.origin)
 
 
 def _key(given: str | None) -> LogKeys:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 
-from gateway.bootstrap import SystemClock, database_url, read_home
+from gateway.bootstrap import SystemClock, database_url
+from gateway.cli.ledger import home_logs
 from gateway.cli.show import AsJson, show, table
 from gateway.errors import BadInput, LedgerUnavailable, Rewritten
 from gateway.following import follow
 from gateway.ledger import DiskLogFiles
 from gateway.ledger.log import read_entries
+from gateway.ledger.receipt import read_checkpoint
 from gateway.ledger_reports import (
     COLUMN_TITLES,
     EXPORT_COLUMNS,
@@ -40,8 +42,8 @@ from gateway.settings import load_settings
 from gateway.spreadsheet import xlsx
 from gateway.store.transactions import SqlUnitOfWork, open_engine
 from gateway.times import SHANGHAI
-from gateway.verifier import verify_log
 from gateway.verifier.opening import check_opening
+from gateway.verifier.succession import verify_line
 from gateway.verifier.tiles import level_tiles
 
 T = TypeVar("T")
@@ -127,14 +129,15 @@ def check_counts(
     opening: Path,
     folder: Path,
     key: Annotated[str | None, typer.Option(help="The log's vkey; without it log.vkey is taken on trust.")] = None,
+    former: Annotated[list[Path] | None, typer.Option(help="A log before it, the oldest first.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """For an auditor, without the gateway: prove a copy of the log and count distinct people from an opening."""
-    verdict = verify_log(folder, key=key)
+    folders = [*(former or []), folder]
+    verdict = verify_line(folders, key=key)
     if verdict.state != "proven" or verdict.size is None:
         raise LedgerUnavailable(f"the ledger is not proven ({verdict.state} at {verdict.place}); nothing is counted")
-    files = DiskLogFiles(folder)
-    entries = [body for bundle in level_tiles(None, verdict.size) for body in read_entries(files, bundle)]
+    entries = [body for one in map(DiskLogFiles, folders) for body in _bodies(one)]
     try:
         found = check_opening(json.loads(opening.read_text("utf-8")), entries)
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -143,11 +146,17 @@ def check_counts(
     show(asdict(found), [f"{said}, {found.linked} people by the custodian's linkage"], as_json=as_json)
 
 
+def _bodies(files: DiskLogFiles) -> Iterator[bytes]:
+    for bundle in level_tiles(None, read_checkpoint(files)[1].size):
+        yield from read_entries(files, bundle)
+
+
 def _ledger_facts() -> list[tuple[str, str]]:
     """Which proven log a report was made of."""
-    verdict = verify_log(read_home(load_settings()).ledger, key=None)
+    logs = home_logs(load_settings())
+    verdict = verify_line([folder for _, folder in logs], key=None)
     signed = f"{verdict.size} 条 entries, root {verdict.root_b64}"
-    return [("存证账本 ledger", read_home(load_settings()).origin), ("存证状态 proven", signed)]
+    return [("存证账本 ledger", ", ".join(one.name for one, _ in logs)), ("存证状态 proven", signed)]
 
 
 def _print(out: Path, page: Page, font: Path | None) -> None:
@@ -161,18 +170,28 @@ def _print(out: Path, page: Page, font: Path | None) -> None:
 def _read(work: Callable[[Tx, Iterable[Entry]], T]) -> T:
     """Prove the log, then read it: a report of a log that does not hold is no report."""
     settings = load_settings()
-    folder = read_home(settings).ledger
-    verdict = verify_log(folder, key=None)
+    logs = home_logs(settings)
+    verdict = verify_line([folder for _, folder in logs], key=None)
     if verdict.state != "proven" or verdict.size is None:
         raise LedgerUnavailable(
             f"the ledger is not proven ({verdict.state} at {verdict.place}); no report is made of it"
         )
-    size = verdict.size
     engine = open_engine(database_url(settings))
     try:
-        return SqlUnitOfWork(engine).read(lambda tx: work(tx, read_log(DiskLogFiles(folder), size)))
+        return SqlUnitOfWork(engine).read(lambda tx: work(tx, _entries([folder for _, folder in logs])))
     finally:
         engine.dispose()
+
+
+def _entries(folders: Iterable[Path]) -> Iterator[Entry]:
+    """Every entry of proven logs, the oldest first; positions count on from log to log, from the first one given."""
+    start = 0
+    for folder in folders:
+        files = DiskLogFiles(folder)
+        size = read_checkpoint(files)[1].size
+        for entry in read_log(files, size):
+            yield replace(entry, position=start + entry.position)
+        start += size
 
 
 def _show(rows: Sequence[Mapping[str, Any]], out: Path | None, *, as_json: bool) -> None:

@@ -10,14 +10,16 @@ import typer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
-from gateway.bootstrap import SystemClock, open_cosigning, open_env, read_home
+from gateway.bootstrap import SystemClock, open_cosigning, open_env
+from gateway.cli.ledger import home_logs
 from gateway.cli.show import AsJson, show
 from gateway.errors import BadInput, LedgerUnavailable
 from gateway.keys.files import FileSigner
 from gateway.ledger import DiskLogFiles
+from gateway.ledger.line import ENDED
 from gateway.ledger.log import TreeFiles
 from gateway.ledger.receipt import read_checkpoint
-from gateway.settings import load_settings
+from gateway.settings import Settings, load_settings
 from gateway.verifier.note import VerifierKey, parse_vkey
 from gateway.verifier.policy import WitnessKey
 from gateway.witness import Witness, format_request
@@ -83,9 +85,15 @@ def request(
     """On the log's machine: write the request for a witness that has no network."""
     settings = load_settings()
     env, engine = open_env(settings)
-    env.ledger.sync()
-    engine.dispose()
-    files = DiskLogFiles(read_home(settings).ledger)
+    try:
+        env.ledger.sync()
+    except LedgerUnavailable:
+        # At the turn of the year the new log waits for this very cosignature.
+        if all(one.state != ENDED for one, _ in home_logs(settings)):
+            raise
+    finally:
+        engine.dispose()
+    files = DiskLogFiles(_unwitnessed(settings))
     signed, head = read_checkpoint(files)
     if not 0 <= old <= head.size:
         raise BadInput(f"--old must lie between 0 and {head.size}, the size of this log")
@@ -98,11 +106,17 @@ def request(
 def collect(answer: Path, as_json: AsJson = False) -> None:
     """On the log's machine: take a witness's answer in. Exit 2 while there are still too few."""
     settings = load_settings()
-    cosigning = open_cosigning(settings, DiskLogFiles(read_home(settings).ledger), SystemClock())
+    cosigning = open_cosigning(settings, DiskLogFiles(_unwitnessed(settings)), SystemClock())
     if cosigning is None:
         raise BadInput("there is no witness policy; name one in TONGGUAN_WITNESS_POLICY")
     size = cosigning.collect(_read(answer))
     show({"witnessed": size}, [f"{size} entries are cosigned by enough witnesses"], as_json=as_json)
+
+
+def _unwitnessed(settings: Settings) -> Path:
+    """The log to be cosigned: one that is being ended before the one that follows it."""
+    logs = home_logs(settings)
+    return next((folder for one, folder in logs if one.state == ENDED), logs[-1][1])
 
 
 def _witness(folder: Path, logs: list[str]) -> Witness:

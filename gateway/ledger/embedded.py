@@ -18,6 +18,7 @@ from gateway.ledger.sequencer import Sequencer
 from gateway.ports import Lease, Signer
 from gateway.verifier.audit import CHECKPOINT, VKEY
 from gateway.verifier.rotation import LogKeys, Rotation, is_rotation
+from gateway.verifier.side import SIDE
 from gateway.verifier.tiles import parse_path
 
 LEASE_SECONDS = 3.0
@@ -44,11 +45,13 @@ class EmbeddedLedger:
         *,
         cosigners: Cosigners | None = None,
         journal: Callable[[int], None] = lambda _size: None,
+        side: Callable[[int], None] = lambda _size: None,
         pages: Pages | None = None,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._cosigners = cosigners
         self._journal = journal
+        self._side = side
         self._sequencer = sequencer
         self._lease = lease
         self._pause = pause
@@ -76,6 +79,7 @@ class EmbeddedLedger:
             for _ in range(_TRIES):
                 if self._sequencer.idle() or self._sequenced():
                     self._size = self._facts.index.refresh()
+                    self._side(self._size)
                     self._journal(self._size)
                     self._ended = mine
                     return self._size
@@ -127,6 +131,11 @@ class EmbeddedLedger:
                 self._pause(_PAUSE)
         raise LedgerUnavailable("another process has held the ledger for too long; the key was not changed")
 
+    def read_facts(self) -> int:
+        """Read what a log that is closed says of facts; nothing is written."""
+        with self._lock:
+            return self._facts.index.refresh()
+
     def facts(self) -> LatestFacts:
         """The facts up to the last ``sync``."""
         return self._facts
@@ -141,7 +150,7 @@ class EmbeddedLedger:
 
     def file(self, path: str) -> bytes | None:
         """Only the names that C2SP tlog-tiles and this log know: nothing else in the folder is for reading."""
-        if path not in (CHECKPOINT, VKEY) and not is_rotation(path):
+        if path not in (CHECKPOINT, VKEY, SIDE) and not is_rotation(path):
             parse_path(path)
         return self._files.read(path)
 

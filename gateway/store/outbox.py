@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import Select, func, or_, select, update
 
 from gateway.ports import Clock, PendingEntry, Tx
 from gateway.store.tables import log_state, outbox
@@ -17,29 +17,36 @@ T = TypeVar("T")
 
 
 class SqlOutbox:
-    """The outbox of one log origin."""
+    """The outbox of one log origin, whose first entry stands at ``start`` of the line of logs.
 
-    def __init__(self, uow: SqlUnitOfWork, origin: str) -> None:
+    Positions in the database count on from log to log; here they begin at 0, as the log's own do. A row without an
+    origin belongs to the first log.
+    """
+
+    def __init__(self, uow: SqlUnitOfWork, origin: str, *, start: int = 0) -> None:
         self._uow = uow
         self._origin = origin
+        self._start = start
+        named = outbox.c.origin == origin
+        self._mine = or_(named, outbox.c.origin.is_(None)) if start == 0 else named
 
     def waiting(self) -> bool:
         def work(tx: SqlTx) -> bool:
             state = tx.get("log_state", self._origin)
             size = 0 if state is None else int(state["size"])
-            beyond = select(outbox.c.seq).where(outbox.c.position >= size).limit(1)
-            return any(tx.connection.execute(query).first() is not None for query in (_waiting(1), beyond))
+            beyond = select(outbox.c.seq).where(outbox.c.position >= self._start + size, self._mine).limit(1)
+            return any(tx.connection.execute(query).first() is not None for query in (self._waiting(1), beyond))
 
         return self._uow.read(_sql(work))
 
     def assign_positions(self, limit: int) -> int:
-        if not self._uow.read(_sql(lambda tx: tx.connection.execute(_waiting(1)).first())):
+        if not self._uow.read(_sql(lambda tx: tx.connection.execute(self._waiting(1)).first())):
             return 0
 
         def work(tx: SqlTx) -> int:
             highest = tx.connection.execute(select(func.max(outbox.c.position))).scalar()
-            following = 0 if highest is None else int(highest) + 1
-            waiting = _waiting(limit).subquery()
+            following = self._start if highest is None else int(highest) + 1
+            waiting = self._waiting(limit).subquery()
             place = (func.row_number().over(order_by=waiting.c.seq) - 1 + following).label("place")
             placed = select(waiting.c.seq, place).subquery()
             given = update(outbox).where(outbox.c.seq == placed.c.seq).values(position=placed.c.place)
@@ -50,12 +57,14 @@ class SqlOutbox:
     def positioned_from(self, position: int, limit: int) -> Sequence[PendingEntry]:
         statement = (
             select(outbox.c.entry_id, outbox.c.body, outbox.c.position)
-            .where(outbox.c.position >= position)
+            .where(outbox.c.position >= self._start + position, self._mine)
             .order_by(outbox.c.position)
             .limit(limit)
         )
         rows = self._uow.read(_sql(lambda tx: tx.connection.execute(statement).all()))
-        return [PendingEntry(entry_id=entry, body=bytes(body), position=place) for entry, body, place in rows]
+        return [
+            PendingEntry(entry_id=entry, body=bytes(body), position=place - self._start) for entry, body, place in rows
+        ]
 
     def published_size(self) -> int:
         row = self._uow.read(lambda tx: tx.get("log_state", self._origin))
@@ -74,6 +83,10 @@ class SqlOutbox:
             return tx.connection.execute(statement).rowcount == 1
 
         return self._uow.run(_sql(work))
+
+    def _waiting(self, limit: int) -> Select[Any]:
+        rows = select(outbox.c.seq).where(outbox.c.position.is_(None), self._mine)
+        return rows.order_by(outbox.c.seq).limit(limit)
 
 
 class SqlLease:
@@ -109,10 +122,6 @@ class SqlLease:
                 tx.update("lease", self._origin, holder=None)
 
         self._uow.run(work)
-
-
-def _waiting(limit: int) -> Select[Any]:
-    return select(outbox.c.seq).where(outbox.c.position.is_(None)).order_by(outbox.c.seq).limit(limit)
 
 
 def _sql(work: Callable[[SqlTx], T]) -> Callable[[Tx], T]:

@@ -375,6 +375,8 @@ outbox = _plain(
     Column("leaf_hash", LargeBinary, nullable=False),
     Column("position", BigInteger, nullable=True, unique=True),
     _text("at"),
+    # The log that the entry belongs to; empty is the first one. Positions count on from log to log.
+    _text("origin"),
 )
 disclosure = _plain(
     "disclosure",
@@ -385,7 +387,14 @@ disclosure = _plain(
     _json("value"),
 )
 log_state = _plain(
-    "log_state", _id(primary=True), _count("size"), Column("root", LargeBinary, nullable=False), _text("updated_at")
+    "log_state",
+    _id(primary=True),
+    _count("size"),
+    Column("root", LargeBinary, nullable=False),
+    _text("updated_at"),
+    Column("number", Integer, nullable=True),
+    Column("start", BigInteger, nullable=True),
+    _text("state"),
 )
 lease = _plain("lease", _id(primary=True), _text("holder"), _text("until"))
 epoch = _plain("epoch", Column("id", String(128), primary_key=True), _count("value"))

@@ -4,7 +4,8 @@ Copy the folder anywhere and run ``python -m verifier DIR``; inside the product 
 DIR``.
 Read in this order: ``merkle`` (the tree), ``note`` (the signature), ``rotation`` (which key
 may sign what), ``tiles`` (the files), ``proof`` (a receipt),
-``audit`` (every byte recomputed), ``verify`` (the verdict). Nothing here writes, and nothing here asks a network.
+``audit`` (every byte recomputed), ``verify`` (the verdict), ``succession`` (logs of former years).
+Nothing here writes, and nothing here asks a network.
 """
 
 from .note import Checkpoint, VerifierKey

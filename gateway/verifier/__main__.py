@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from .verify import Verdict, verify_log
+from .succession import verify_line
+from .verify import Verdict
 
 EXIT = {"proven": 0, "tampered": 1, "unknown": 2}
 
@@ -26,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         name = getattr(error, "filename", None) or "the key file"
         verdict = Verdict(state="unknown", place=str(name), detail="cannot be read", key_on_trust=options.key is None)
     else:
-        verdict = verify_log(options.folder, key=key, receipts=receipts, since=since, policy=policy)
+        verdict = verify_line([*options.former, options.folder], key=key, receipts=receipts, since=since, policy=policy)
     sys.stdout.write(json.dumps(asdict(verdict)) + "\n" if options.json else _words(verdict))
     return EXIT[verdict.state]
 
@@ -37,6 +38,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--key", metavar="VKEY-OR-FILE", help="the log's public key, or a file that holds it")
     parser.add_argument("--receipt", type=Path, action="append", default=[], metavar="FILE", help="a kept .tlog-proof")
     parser.add_argument("--since", type=Path, metavar="CHECKPOINT", help="a signed checkpoint kept from earlier")
+    parser.add_argument(
+        "--former", type=Path, action="append", default=[], metavar="DIR", help="a log before it, the oldest first"
+    )
     parser.add_argument("--policy", type=Path, metavar="FILE", help="a tlog-policy: the witnesses that must agree")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     return parser

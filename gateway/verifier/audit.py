@@ -8,8 +8,9 @@ a stray file. A promised file that is missing is tampering, not doubt: an inside
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ CHECKPOINT = "checkpoint"
 VKEY = "log.vkey"
 UNFINISHED = ".tmp"
 """Folder of writes that a crash cut short; never evidence."""
+END_MARK = b'"type":"log.end"'
 
 
 class LogFolder:
@@ -106,7 +108,9 @@ def audit(folder: LogFolder, checkpoint: Checkpoint, known: frozenset[str] = fro
             raise Contradiction(tile.path, "is missing, although the checkpoint promises it")
     tree = Tree(levels=[[]])
     for bundle in tiles.level_tiles(None, checkpoint.size):
-        tree.append(map(merkle.leaf_hash, folder.entries(bundle)))
+        entries = folder.entries(bundle)
+        _need_no_end(entries, bundle, checkpoint.size)
+        tree.append(map(merkle.leaf_hash, entries))
     if tree.root(checkpoint.size) != checkpoint.root:
         raise _blame(folder, tree, checkpoint)
     _extend(folder, tree)
@@ -133,10 +137,27 @@ def _blame(folder: LogFolder, tree: Tree, checkpoint: Checkpoint) -> Contradicti
     return Contradiction(CHECKPOINT, "the signed root is not the root of the entries")
 
 
+def _need_no_end(entries: Sequence[bytes], bundle: Tile, size: int) -> None:
+    """A closing entry is the last one: whoever has an ended log's key still cannot make it longer."""
+    for number, entry in enumerate(entries, start=bundle.first):
+        if number + 1 != size and END_MARK in entry and is_end(entry):
+            raise Contradiction(bundle.path, f"entry {number} ends the log, and others follow it")
+
+
+def is_end(entry: bytes) -> bool:
+    """Whether that is a log's closing entry."""
+    try:
+        return bool(json.loads(entry)["type"] == "log.end")
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
 def _extend(folder: LogFolder, tree: Tree) -> None:
     """Take in entries beyond the signed size: a copy made between two checkpoints has them."""
     while (bundle := _widest(folder, tree.size // WIDTH)) is not None and bundle.first + bundle.width > tree.size:
-        hashes = [merkle.leaf_hash(entry) for entry in folder.entries(bundle)]
+        entries = folder.entries(bundle)
+        _need_no_end(entries, bundle, bundle.first + len(entries))
+        hashes = [merkle.leaf_hash(entry) for entry in entries]
         known = tree.size - bundle.first
         if hashes[:known] != tree.levels[0][bundle.first :]:
             raise Contradiction(bundle.path, "does not continue the signed entries")

@@ -19,6 +19,8 @@ class Finding(Exception):
         super().__init__(f"{place}: {detail}")
         self.place = place
         self.detail = detail
+        self.signed: tuple[int, bytes] | None = None
+        """Size and root of the checkpoint, where its signature was reached."""
 
 
 class Contradiction(Finding):

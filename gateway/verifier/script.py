@@ -13,19 +13,24 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-ORDER = ("errors", "merkle", "note", "rotation", "tiles", "proof", "policy", "audit", "verify", "__main__")
+ORDER = (
+    *("errors", "merkle", "note", "rotation", "tiles", "proof", "policy", "audit", "sm2", "further", "side"),
+    *("verify", "succession", "__main__"),
+)
 BLANKS = re.compile(r"\n{4,}")
 NEXT = "\n\n"
-PACKAGE = re.compile(r"\b(?:merkle|tiles)\.(?=[A-Za-z_])")
+PACKAGE = re.compile(r"\b(?:merkle|tiles|sm2)\.(?=[A-Za-z_])")
 HEAD = '''"""Prove a ledger without the gateway: needs Python 3.11 and the ``cryptography`` package, nothing else.
 
-    python verify_ledger.py DIR [--key VKEY-OR-FILE] [--receipt FILE]... [--since CHECKPOINT] [--policy FILE] [--json]
+    python verify_ledger.py DIR [--key VKEY-OR-FILE] [--receipt FILE]... [--since CHECKPOINT] [--policy FILE]
+                               [--former DIR]... [--json]
 
 Exit 0: proven. 1: tampered, and the place is named. 2: could not tell. It reads only, asks no network, and never prints
 what an entry says. Made from gateway/verifier; do not change it here.
 
 Read in this order: the tree (RFC 6962), the signed note (C2SP), which key may sign what, the files (C2SP tlog-tiles), a
-receipt (C2SP tlog-proof), the witnesses (C2SP tlog-cosignature), the audit of every byte, the verdict.
+receipt (C2SP tlog-proof), the witnesses (C2SP tlog-cosignature), the audit of every byte, the verdict, the line of
+logs of former years. SM2 and SM3 matter only where the house signs a second tree with them.
 """
 
 '''
@@ -81,7 +86,7 @@ def _definitions(module: str, source: str) -> list[Definition]:
 
 def _is_ours(node: ast.expr) -> bool:
     """Whether ``node.name`` speaks of a module of this package."""
-    return isinstance(node, ast.Name) and node.id in {"merkle", "tiles"}
+    return isinstance(node, ast.Name) and node.id in {"merkle", "tiles", "sm2"}
 
 
 def _reached(found: list[Definition], start: str) -> set[str]:
@@ -114,7 +119,11 @@ def _imports(sources: dict[str, str], kept: list[Definition]) -> str:
                 wanted = {one.name for one in node.names if one.name in used}
                 named.setdefault(node.module or "", set()).update(wanted)
     own = [f"import {name}" for name in sorted(plain)]
-    froms = {module: f"from {module} import {', '.join(sorted(names))}" for module, names in named.items() if names}
+    froms = {
+        module: f"from {module} import {', '.join(sorted(names, key=lambda name: (not name.isupper(), name)))}"
+        for module, names in named.items()
+        if names
+    }
     others = [line for module, line in sorted(froms.items()) if not module.startswith("cryptography")]
     theirs = [line for module, line in sorted(froms.items()) if module.startswith("cryptography")]
     return "\n".join([*own, *others, "", *theirs]) + "\n"

@@ -19,8 +19,11 @@ from .note import Checkpoint, VerifierKey, parse_note, parse_vkey
 from .policy import cosigners, parse_policy
 from .proof import parse_proof, verify_proof
 from .rotation import LogKeys, read_log_keys, rotation_path
+from .side import SIDE, check_side
 
 State = Literal["proven", "tampered", "unknown"]
+Confirmed = tuple[int, bool, tuple[str, ...], int]
+"""How many receipts held, whether a kept checkpoint did, who cosigned, how many logs before this one were proven."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +42,19 @@ class Verdict:
     key_on_trust: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """One log whose every byte was accounted for; ``unsigned`` entries lie beyond the checkpoint."""
+
+    files: LogFolder
+    keys: LogKeys
+    checkpoint: Checkpoint
+    tree: Tree
+    unsigned: int
+    side: int | None
+    """Entries that the SM3 side root covers; None where there is none."""
+
+
 def verify_log(
     folder: Path,
     *,
@@ -53,25 +69,47 @@ def verify_log(
     cosigned the checkpoint. Never raises for what it finds: every finding is a verdict.
     """
     verdict = Verdict(state="unknown", detail="", key_on_trust=key is None)
+    log = None
     try:
-        files = LogFolder(_existing(folder))
-        keys = _choose_keys(files, key)
-        checkpoint = _signed(files.read(CHECKPOINT), keys, place=CHECKPOINT) if CHECKPOINT in files.paths else None
-        if checkpoint is None:
-            raise Inconclusive(CHECKPOINT, "is not there")
-        verdict = replace(verdict, size=checkpoint.size, root_b64=base64.b64encode(checkpoint.root).decode())
-        witnesses = () if policy is None else _witnessed(files.read(CHECKPOINT), policy)
-        rotations = frozenset(map(rotation_path, range(1, len(keys.keys))))
-        tree, unsigned = audit(files, checkpoint, rotations)
+        log = examine(folder, key)
+        witnesses = () if policy is None else witnessed(log, policy)
         for number, receipt in enumerate(receipts, start=1):
-            _check_receipt(tree, checkpoint, keys, receipt, f"receipt {number}")
+            check_receipt_of_log(log, receipt, f"receipt {number}")
         if since is not None:
-            _check_since(tree, checkpoint, keys, since)
+            check_since(log, since)
     except Finding as finding:
-        state: State = "tampered" if isinstance(finding, Contradiction) else "unknown"
-        return replace(verdict, state=state, place=finding.place, detail=finding.detail)
-    head = checkpoint, unsigned, len(rotations)
-    return replace(verdict, state="proven", detail=_summary(head, receipts, since, witnesses))
+        return verdict_of(verdict, finding, log)
+    return verdict_of(verdict, (len(receipts), since is not None, witnesses, 0), log)
+
+
+def examine(folder: Path, key: str | None) -> Examined:
+    """One log, proven as far as its folder tells; raises a ``Finding``."""
+    files = LogFolder(_existing(folder))
+    keys = _choose_keys(files, key)
+    if CHECKPOINT not in files.paths:
+        raise Inconclusive(CHECKPOINT, "is not there")
+    checkpoint = _signed(files.read(CHECKPOINT), keys, place=CHECKPOINT)
+    rotations = frozenset(map(rotation_path, range(1, len(keys.keys))))
+    try:
+        tree, unsigned = audit(files, checkpoint, rotations | {SIDE})
+        side = check_side(files, checkpoint.origin, tree.size)
+    except Finding as finding:
+        finding.signed = checkpoint.size, checkpoint.root
+        raise
+    return Examined(files=files, keys=keys, checkpoint=checkpoint, tree=tree, unsigned=unsigned, side=side)
+
+
+def verdict_of(verdict: Verdict, found: Finding | Confirmed, log: Examined | None) -> Verdict:
+    """The verdict over the log that was examined last; its size and root where its signature was reached."""
+    signed = found.signed if isinstance(found, Finding) else None
+    signed = signed if log is None else (log.checkpoint.size, log.checkpoint.root)
+    if signed is not None:
+        verdict = replace(verdict, size=signed[0], root_b64=base64.b64encode(signed[1]).decode())
+    if isinstance(found, Finding):
+        state: State = "tampered" if isinstance(found, Contradiction) else "unknown"
+        return replace(verdict, state=state, place=found.place, detail=found.detail)
+    assert log is not None  # noqa: S101  nothing is confirmed that was not examined
+    return replace(verdict, state="proven", detail=_summary(log, found))
 
 
 def _existing(folder: Path) -> Path:
@@ -82,7 +120,7 @@ def _existing(folder: Path) -> Path:
 
 def _choose_keys(files: LogFolder, given: str | None) -> LogKeys:
     """The log's keys. A given one must be among them: each vouches for its neighbours, so one kept key is enough."""
-    wanted = _parse_given(given) if given is not None else None
+    wanted = parse_given(given) if given is not None else None
     if VKEY not in files.paths and wanted is None:
         raise Inconclusive(VKEY, "is not there and no key was given")
     found = _first_key(files) if VKEY in files.paths else wanted
@@ -113,7 +151,7 @@ def _first_key(files: LogFolder) -> VerifierKey:
     return found
 
 
-def _parse_given(given: str) -> VerifierKey:
+def parse_given(given: str) -> VerifierKey:
     try:
         return parse_vkey(given.strip())
     except ValueError as error:
@@ -127,14 +165,14 @@ def _signed(data: bytes, keys: LogKeys, *, place: str) -> Checkpoint:
         raise Contradiction(place, str(error)) from None
 
 
-def _witnessed(signed: bytes, text: str) -> tuple[str, ...]:
+def witnessed(log: Examined, text: str) -> tuple[str, ...]:
     """The policy's witnesses that cosigned the checkpoint, and they are enough."""
     try:
         policy = parse_policy(text)
     except ValueError as error:
         raise Inconclusive("policy", str(error)) from None
     try:
-        found = cosigners(parse_note(signed), policy)
+        found = cosigners(parse_note(log.files.read(CHECKPOINT)), policy)
     except ValueError as error:
         raise Contradiction(CHECKPOINT, str(error)) from None
     if not policy.satisfied(found):
@@ -142,33 +180,35 @@ def _witnessed(signed: bytes, text: str) -> tuple[str, ...]:
     return found
 
 
-def _check_receipt(tree: Tree, head: Checkpoint, keys: LogKeys, receipt: bytes, place: str) -> None:
+def check_receipt_of_log(log: Examined, receipt: bytes, place: str) -> None:
     """A receipt must be signed, fit the log as it was then, and prove the entry that stands there now."""
     try:
         proof = parse_proof(receipt)
-        checkpoint = keys.verify(proof.signed_checkpoint)
+        checkpoint = log.keys.verify(proof.signed_checkpoint)
     except ValueError as error:
         # What cannot be shown to be ours proves nothing either way, but the log is not proven over it.
         raise Inconclusive(place, str(error)) from None
-    _check_prefix(tree, head, checkpoint, place)
+    _check_prefix(log, checkpoint, place)
     if proof.index >= checkpoint.size:
         raise Inconclusive(place, "its index lies outside its own checkpoint")
     try:
-        verify_proof(receipt, key=keys, leaf=tree.levels[0][proof.index])
+        verify_proof(receipt, key=log.keys, leaf=log.tree.levels[0][proof.index])
     except ValueError as error:
         raise Inconclusive(place, f"{error}, although its checkpoint is the log's") from None
 
 
-def _check_since(tree: Tree, head: Checkpoint, keys: LogKeys, kept: bytes) -> None:
+def check_since(log: Examined, kept: bytes) -> None:
+    """The log still begins with what a checkpoint kept from earlier signs."""
     try:
-        checkpoint = keys.verify(kept)
+        checkpoint = log.keys.verify(kept)
     except ValueError as error:
         raise Inconclusive("since", str(error)) from None
-    _check_prefix(tree, head, checkpoint, "since")
+    _check_prefix(log, checkpoint, "since")
 
 
-def _check_prefix(tree: Tree, head: Checkpoint, older: Checkpoint, place: str) -> None:
+def _check_prefix(log: Examined, older: Checkpoint, place: str) -> None:
     """The log still begins with everything it once signed."""
+    tree, head = log.tree, log.checkpoint
     if older.size > head.size:
         raise Contradiction(place, f"signs {older.size} entries, but the log now has {head.size}: entries were removed")
     if tree.root(older.size) != older.root:
@@ -177,22 +217,24 @@ def _check_prefix(tree: Tree, head: Checkpoint, older: Checkpoint, place: str) -
         )
 
 
-def _summary(
-    head: tuple[Checkpoint, int, int], receipts: Sequence[bytes], since: bytes | None, witnesses: Sequence[str]
-) -> str:
-    """``head``: the checkpoint, how many entries are not signed yet, how many rotations of keys."""
-    checkpoint, unsigned, rotations = head
-    parts = [f"all {checkpoint.size} entries and all tiles lie under the signed root"]
+def _summary(log: Examined, confirmed: Confirmed) -> str:
+    receipts, since, witnesses, former = confirmed
+    rotations = len(log.keys.sizes)
+    parts = [f"all {log.checkpoint.size} entries and all tiles lie under the signed root"]
+    if former:
+        parts.append(f"{former} log{'s' if former > 1 else ''} before it, whole, each followed by the next")
     if rotations:
         parts.append(f"{rotations} change{'s' if rotations > 1 else ''} of key, each signed by both keys")
+    if log.side is not None:
+        parts.append(f"the SM3 root over {log.side} entries is theirs (its SM2 key is taken on trust)")
     if receipts:
-        parts.append(f"{len(receipts)} receipt{'s' if len(receipts) > 1 else ''} confirmed")
-    if since is not None:
+        parts.append(f"{receipts} receipt{'s' if receipts > 1 else ''} confirmed")
+    if since:
         parts.append("only appended to since the kept checkpoint")
     if witnesses:
         parts.append(f"cosigned by {', '.join(witnesses)}")
-    elif not receipts and since is None:
+    elif not receipts and not since:
         parts.append("nothing kept from earlier was given, so a log rewritten and signed again would look the same")
-    if unsigned:
-        parts.append(f"{unsigned} further entries are not signed yet and prove nothing")
+    if log.unsigned:
+        parts.append(f"{log.unsigned} further entries are not signed yet and prove nothing")
     return "; ".join(parts)

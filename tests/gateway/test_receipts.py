@@ -67,7 +67,8 @@ def test_a_refusal_has_its_receipt_too(world: World) -> None:
     receipt = outcome_receipt(world.env, world.people["researcher"], refused["id"])
     kept = outcome_entry(world.env, world.people["researcher"], refused["id"])
     entry = base64.b64decode(kept["entry"])
-    assert check_receipt(receipt, entry=entry, key=log_key(world)).type == "release.refuse"
+    # 400 days later the log is another year's, with a key of its own name.
+    assert check_receipt(receipt, entry=entry, key=world.env.ledger.keys()).type == "release.refuse"
 
 
 def test_a_receipt_of_another_entry_another_key_or_a_changed_value_does_not_hold(world: World) -> None:

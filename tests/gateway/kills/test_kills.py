@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from gateway.audit import audit_database
+from gateway.audit import audit_chain
+from gateway.bootstrap import begun_logs
 from gateway.handover import close_expired, close_lost
-from gateway.ledger import DiskLogFiles, FactIndex
-from gateway.verifier import verify_log
+from gateway.ledger.line import LineOfLogs
+from gateway.verifier.succession import verify_line
 from gateway.worker import run_round
 from tests.gateway.kills.driver import can_count
 from tests.world import PASSWORD, World, reopened
@@ -65,12 +66,14 @@ def everything_closed(world: World) -> World:
 
 def judged(world: World, seen: dict[str, Any]) -> dict[str, int]:
     """Hold what the clients saw against the proven log."""
-    home = world.settings.home
-    verdict = verify_log(home / "ledger", key=None)
+    # The clock was set on by 400 days: the year has turned, and there is a second log.
+    logs = world.env.uow.read(lambda tx: begun_logs(world.settings, tx))
+    verdict = verify_line([folder for _, folder in logs], key=None)
     assert verdict.state == "proven", verdict.detail
     entries = sorted(world.entries(), key=lambda row: row["position"])
     assert [row["position"] for row in entries] == list(range(len(entries)))
-    assert verdict.size == len(entries)
+    assert sum(one.size for one, _ in logs) == len(entries)
+    assert verdict.size == logs[-1][0].size
     bodies = [json.loads(row["body"]) for row in entries]
     opened = {body["public"]["release"]: n for n, body in enumerate(bodies) if body["type"] == "release.open"}
     counts = Counter(body["public"]["release"] for body in bodies if body["type"] == "release.open")
@@ -101,10 +104,9 @@ def judged(world: World, seen: dict[str, Any]) -> dict[str, int]:
 
 
 def audited(world: World) -> None:
-    files = DiskLogFiles(world.settings.home / "ledger")
-    index = FactIndex(files)
-    index.refresh()
-    found = world.env.uow.read(lambda tx: audit_database(tx, files, index))
+    ledger = world.env.ledger
+    assert isinstance(ledger, LineOfLogs)
+    found = world.env.uow.read(lambda tx: audit_chain(tx, ledger.facts()))
     assert found.wrong == ()
 
 
