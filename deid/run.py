@@ -13,24 +13,29 @@ import binascii
 import io
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from deid.errors import DeidError
 from deid.recipe import CODE_VERSION, Recipe, load_recipe
+from deid.rereading import ReadTwice
 
 Files = Mapping[str, BinaryIO]
 Spec = Mapping[str, Any]
 VCF_THREADS = 2
+REFERENCE = "reference.fa"
 
 
 def core(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
     """Source to core view; answers the report.
 
     spec: recipe (YAML), files (name -> base64), participants (source name -> internal code), and where dates are
-    shifted, shifts (internal code -> days); where values are drawn, seeds (internal code -> hexadecimal).
+    shifted, shifts (internal code -> days); where values are drawn, seeds (internal code -> hexadecimal). inputs: source,
+    where it is read twice again (the same bytes), and for reads reference.fa and reference.fa.fai, files of those names.
     """
-    recipe = _recipe(spec)
+    recipe, spec = _recipe(spec), _with_reference(spec, inputs)
     source, sink = inputs["source"], outputs["core"]
+    if "again" in inputs:
+        source = cast("BinaryIO", ReadTwice((source, inputs["again"])))
     if recipe.kind == "table":
         from deid.tables.core import core_table
 
@@ -75,7 +80,7 @@ def assess(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
     judge this table together with another one.
     """
     del outputs
-    recipe = _recipe(spec)
+    recipe, spec = _recipe(spec), _with_reference(spec, inputs)
     if recipe.kind == "vcf":
         from deid.genomic import assess_variants
 
@@ -115,6 +120,24 @@ def leakcheck(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
     shown = bool(spec.get("show_values", False))
     found = check(inputs["file"], name=spec["name"], source_identifiers=spec["identifiers"], show_values=shown)
     return {"findings": as_json(found)}
+
+
+def index_reference(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
+    """The .fai of the FASTA in ``inputs["reference"]``, worked out from its bytes; answers {"fai": text}."""
+    del spec, outputs
+    from deid.reads.faidx import fasta_index
+
+    return {"fai": fasta_index(inputs["reference"])}
+
+
+def _with_reference(spec: Spec, inputs: Files) -> Spec:
+    """The spec whose ``options.reference`` is the file of that name among the inputs, where there is one."""
+    if REFERENCE not in inputs:
+        return spec
+    return {
+        **spec,
+        "options": {**spec.get("options", {}), "reference": str(inputs[REFERENCE].name), "proves_sums": True},
+    }
 
 
 def _unknown(kind: str) -> DeidError:

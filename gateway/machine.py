@@ -12,6 +12,7 @@ TASKS = {
     "connectors.consent": "connectors.sheets:read_consent",
     "connectors.columns": "connectors.sheets:read_columns",
     "deid.core": "deid.run:core",
+    "deid.index_reference": "deid.run:index_reference",
     "deid.copy": "deid.run:copy",
     "deid.assess": "deid.run:assess",
     "deid.leakcheck": "deid.run:leakcheck",
