@@ -62,8 +62,15 @@ def risk_facts(tx: Tx, rows: Mapping[str, Any], row: Row, *, required: bool) -> 
         k_wanted=k,
         l_wanted=least,
         signed=tier == "controlled" and _signed(tx, rows, found),
+        substituted=_is_substituted(core["risk"] or {}),
         **_of_frequencies(core["risk"] or {}),
     )
+
+
+def _is_substituted(risk: Mapping[str, Any]) -> bool:
+    """Whether the reads were measured to have no base, tag, flag or length but the reference's."""
+    found = risk.get("reads", {})
+    return found.get("is_substituted") is True and found.get("bases_are_reference") is True
 
 
 def _of_frequencies(risk: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ is available before the ledger has published the event.
     decided | prepared | sealed -> requested again, when anything the decision relied on has changed
 
 Clock, storage and network arrive through ``Env``; nothing here imports them. The transform itself is
-``gateway.transform``, the gathering of facts ``gateway.evidence``, the bytes on the wire ``gateway.handover``.
+``gateway.transform`` and ``gateway.sealed_copies``, the gathering of facts ``gateway.evidence``, the bytes on the wire ``gateway.handover``.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from gateway.record import FactsPending, append_event, check_clock, check_facts
 from gateway.release_row import new_release
 from gateway.reservations import count_reservations, drop_reservations, reserve
 from gateway.returns import copy_originals, gather_return, is_return
+from gateway.sealed_copies import make_copy, shred_copy
 from gateway.times import stamp
-from gateway.transform import make_copy, prepare_core_view, shred_copy
+from gateway.transform import prepare_core_view
 from policies.decide import Decision
 from policies.vocabulary import Action
 
