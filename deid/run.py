@@ -29,8 +29,8 @@ def core(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
     """Source to core view; answers the report.
 
     spec: recipe (YAML), files (name -> base64), participants (source name -> internal code), and where dates are
-    shifted, shifts (internal code -> days); where values are drawn, seeds (internal code -> hexadecimal). inputs: source,
-    where it is read twice again (the same bytes), and for reads reference.fa and reference.fa.fai, files of those names.
+    shifted, shifts (internal code -> days); where values are drawn, seeds (internal code -> hexadecimal). inputs:
+    source; again (the same bytes) where it is read twice; for reads reference.fa and reference.fa.fai, files so named.
     """
     recipe, spec = _recipe(spec), _with_reference(spec, inputs)
     source, sink = inputs["source"], outputs["core"]

@@ -26,6 +26,7 @@ from gateway.party_facts import person_facts, provider_facts, recipient_facts, r
 from gateway.ports import Row, Tx
 from gateway.thing_facts import READ, dataset_facts, purpose_facts, stated, view_facts
 from gateway.times import legal_day, parse
+from gateway.vault import open_vault
 from policies.consent import Permitted, Use, permitted
 from policies.counting import HGR, counters_of, sensitive_counter, total
 from policies.decide import Decision, Policy
@@ -35,6 +36,8 @@ from policies.purposes import Purpose
 from policies.vocabulary import Action, PartyClass
 
 APPROVE = "approve-to-file"
+APART = frozenset({"reads", "fastq"})
+"""Kinds whose files hold a few people each: a view of them is about those in its files, not about the whole dataset."""
 OUTSIDE = frozenset({"opening-balance", "external-release"})
 """Filings that tell of people provided before this gateway stood, or beside it (rule catalogue, section 17)."""
 
@@ -61,7 +64,7 @@ def gather(tx: Tx, env: Env, row: Row, *, measured: bool) -> Evidence:
     now = env.clock.now()
     day = legal_day(now)
     purpose = stated(rows)
-    allowed = _permitted(tx, rows, purpose, day, row["place_of_access"])
+    allowed = _permitted(tx, env, rows, _use(rows, purpose, day, row["place_of_access"]))
     people = _linkage(tx, rows["dataset"]["id"], allowed.ids)
     counters = _counters(rows, row, people, day)
     risk = risk_facts(tx, rows, row, required=measured)
@@ -169,9 +172,8 @@ def _scopes(rows: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _permitted(tx: Tx, rows: Mapping[str, Any], purpose: Purpose, day: date, accessed_from: str | None) -> Permitted:
-    consents = tx.find("consent", dataset_id=rows["dataset"]["id"])
-    use = Use(
+def _use(rows: Mapping[str, Any], purpose: Purpose, day: date, accessed_from: str | None) -> Use:
+    return Use(
         purpose=purpose,
         place=rows["recipient"]["place"] or "unknown",
         recipient_kind=rows["recipient"]["kind"] or "unknown",
@@ -179,6 +181,14 @@ def _permitted(tx: Tx, rows: Mapping[str, Any], purpose: Purpose, day: date, acc
         on=day,
         accessed_from=accessed_from or "",
     )
+
+
+def _permitted(tx: Tx, env: Env, rows: Mapping[str, Any], use: Use) -> Permitted:
+    consents = tx.find("consent", dataset_id=rows["dataset"]["id"])
+    if rows["view"]["kind"] in APART:
+        people = open_vault(tx, env, rows["dataset"]["id"])["people"]
+        held = {person for person, entry in people.items() if entry["samples"].keys() & set(rows["view"]["objects"])}
+        consents = [row for row in consents if row["id"] in held]
     terms = [row["terms"] | {"withdrawn_recorded_at": row["withdrawn_recorded_at"]} for row in consents]
     return permitted([row["id"] for row in consents], terms, use)
 

@@ -1,8 +1,9 @@
 """The reference sequence of a dataset: one of its registered files, read through its store and never fetched.
 
-The children that decode CRAM or substitute reads need it as a file they can seek in. They get the descriptor of exactly
-the bytes that were hashed, before and after: a reference that is not the registered one, or that changes meanwhile, ends
-the work. The index is made from those bytes in a child and lies in memory only; one that lies beside it is not believed.
+The children that decode CRAM or substitute reads need it as a file they can seek in. They get the descriptor of
+exactly the bytes that were hashed, before and after: a reference that is not the registered one, or that changes
+meanwhile, ends the work. The index is made from those bytes in a child and lies in memory only; one that lies beside
+it is not believed.
 """
 
 from __future__ import annotations

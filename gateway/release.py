@@ -10,7 +10,8 @@ is available before the ledger has published the event.
     decided | prepared | sealed -> requested again, when anything the decision relied on has changed
 
 Clock, storage and network arrive through ``Env``; nothing here imports them. The transform itself is
-``gateway.transform`` and ``gateway.sealed_copies``, the gathering of facts ``gateway.evidence``, the bytes on the wire ``gateway.handover``.
+``gateway.transform`` and ``gateway.sealed_copies``, the gathering of facts ``gateway.evidence``, the bytes on the wire
+``gateway.handover``.
 """
 
 from __future__ import annotations

@@ -107,8 +107,8 @@ def _copy_inputs(tx: Tx, env: Env, row: Row) -> tuple[_Core, Row, Row]:
 
 
 def _in_order(core: _Core) -> Iterator[tuple[Mapping[str, Any], str]]:
-    """The files with the names they leave under. Of reads, by the new names of whom they hold: the source's order, which
-    every recipient would share, says who is who."""
+    """The files with the names they leave under. Of reads, by the new names of whom they hold: the source's order,
+    which every recipient would share, says who is who."""
     if core.kind != "reads":
         yield from ((part, part["name"]) for part in core.parts)
         return
@@ -125,13 +125,13 @@ def _copy_spec(core: _Core, part: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _seal_part(
-    env: Env, stored: str, core: _Core, part: tuple[Mapping[str, Any], str], reader: bytes
+    env: Env, stored: str, core: _Core, renamed: tuple[Mapping[str, Any], str], reader: bytes
 ) -> dict[str, Any]:
     """Rewrite one part under the project's names into staging, then seal it; the plain copy is shredded at once."""
-    source_of, name = part
+    part, name = renamed
     try:
-        with env.staging.open(core.id, source_of["name"]) as source, env.staging.create(stored, name) as plain:
-            env.sandbox("deid.copy", _copy_spec(core, source_of), inputs={"core": source}, outputs={"copy": plain})
+        with env.staging.open(core.id, part["name"]) as source, env.staging.create(stored, name) as plain:
+            env.sandbox("deid.copy", _copy_spec(core, part), inputs={"core": source}, outputs={"copy": plain})
         if core.kind == "reads" and leaks_of(env, stored, name, core.identifiers):
             raise BadInput(f"{name}: the copy holds an identifier of the source or of the house", code="copy_not_clean")
         with env.staging.open(stored, name) as plain, env.copies.create(stored) as finished:
