@@ -122,6 +122,26 @@ def leakcheck(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
     return {"findings": as_json(found)}
 
 
+def beside(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
+    """How many of the alleles that a recipe leaves out of a source other views give back.
+
+    spec: recipe, files, participants, shows (the kind of the other views). inputs: source and again (the same bytes),
+    and any number of others, the core views of one other view.
+    """
+    del outputs
+    from deid.other_views import given_back_by_reads, given_back_by_variants, hidden_alleles
+    from deid.variants import plan_from_steps
+
+    recipe = _recipe(spec)
+    source = cast("BinaryIO", ReadTwice((inputs["source"], inputs["again"])))
+    plan = plan_from_steps(recipe.steps, recipe.files)
+    hidden = hidden_alleles(plan, source, participants=spec["participants"])
+    look = given_back_by_reads if spec["shows"] == "reads" else given_back_by_variants
+    others = [other for name, other in inputs.items() if name not in ("source", "again")]
+    shown = set().union(*(look(hidden, other) for other in others))
+    return {"hidden": len(hidden), "given_back": len(shown)}
+
+
 def index_reference(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
     """The .fai of the FASTA in ``inputs["reference"]``, worked out from its bytes; answers {"fai": text}."""
     del spec, outputs

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from gateway.beside import look_beside
 from gateway.env import Actor, Env, FactsOfLog
 from gateway.errors import BadInput, Conflict, LedgerUnavailable, NotFound, Unavailable
 from gateway.evidence import Evidence, decide_release, gather
@@ -121,7 +122,10 @@ def _decide(env: Env, row: Row) -> None:
 def _prepare(env: Env, row: Row) -> None:
     """decided -> prepared. The core view is a function of the permitted set, so an equal one is used again; what goes
     back to its owner is not transformed."""
-    _move(env, row, "prepared", core_view_id=None if is_return(row) else prepare_core_view(env, row))
+    core_id = None if is_return(row) else prepare_core_view(env, row)
+    if core_id is not None:
+        look_beside(env, row, core_id)
+    _move(env, row, "prepared", core_view_id=core_id)
 
 
 def _seal(env: Env, row: Row) -> None:
