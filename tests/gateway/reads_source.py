@@ -18,9 +18,10 @@ SPAN, DEPTH, READ = 1600, 24, 100
 RARE = 1700
 """Where one person alone carries an allele of the cohort's VCF: below its floor, so the variants leave it out."""
 HOSPITAL = "Shenzhen Harbour Hospital ward 7"
-ALONE = ("HOSP0001", "HOSP0002", "HOSP0003")
+ALONE = ("HOSP0001",)
 TOGETHER = ("HOSP0000", "HOSP0004")
 AS_CRAM = "HOSP0005"
+OTHER_BUILD = "HOSP0006"
 
 
 def reference_bases(seed: int = 11) -> dict[str, str]:
@@ -33,7 +34,10 @@ def reference_bases(seed: int = 11) -> dict[str, str]:
 
 
 def write_reference(path: Path, bases: dict[str, str]) -> None:
-    lines = [f">{name} of the house\n" + "".join(f"{text[i : i + 60]}\n" for i in range(0, len(text), 60)) for name, text in bases.items()]
+    lines = [
+        f">{name} of the house\n" + "".join(f"{text[i : i + 60]}\n" for i in range(0, len(text), 60))
+        for name, text in bases.items()
+    ]
     path.write_text("".join(lines), "ascii")
 
 
@@ -53,18 +57,32 @@ def changed(bases: str, person: str) -> tuple[str, list[int]]:
 
 def write_bam(path: Path, people: Sequence[str], bases: dict[str, str], *, build: str = "") -> None:
     groups = [
-        {"ID": f"FC{n}.1", "SM": f"S_{person}", "LB": f"lib-{person}", "PU": "FC1.1.ACGT", "PL": "ILLUMINA", "CN": HOSPITAL, "DT": "2025-04-18", "DS": HOSPITAL}
+        {
+            "ID": f"FC{n}.1",
+            "SM": f"S_{person}",
+            "LB": f"lib-{person}",
+            "PU": "FC1.1.ACGT",
+            "PL": "ILLUMINA",
+            "CN": HOSPITAL,
+            "DT": "2025-04-18",
+            "DS": HOSPITAL,
+        }
         for n, person in enumerate(people)
     ]
     header = {
         "HD": {"VN": "1.6", "SO": "coordinate"},
-        "SQ": [{"SN": name, "LN": len(text), "UR": "file:/data/ref.fa", **({"M5": build} if build else {})} for name, text in bases.items()],
+        "SQ": [
+            {"SN": name, "LN": len(text), "UR": "file:/data/ref.fa", **({"M5": build} if build else {})}
+            for name, text in bases.items()
+        ],
         "RG": groups,
         "PG": [{"ID": "bwa", "CL": f"bwa mem /data/{people[0]}_R1.fq.gz"}],
         "CO": [HOSPITAL],
     }
     with pysam.AlignmentFile(str(path), "wb", header=header) as sink:
-        reads = [one for n, person in enumerate(people) for one in _reads(sink.header, person, f"FC{n}.1", bases["chr1"])]
+        reads = [
+            one for n, person in enumerate(people) for one in _reads(sink.header, person, f"FC{n}.1", bases["chr1"])
+        ]
         for read in sorted(reads, key=lambda one: (one.reference_id < 0, one.reference_start)):
             sink.write(read)
 
@@ -92,7 +110,9 @@ def _shaped(dice: random.Random, own: str, start: int, number: int) -> tuple[str
     return "100M", own[start : start + READ]
 
 
-def _read(header: pysam.AlignmentHeader, name: str, group: str, shape: tuple[int, str | None, str], dice: random.Random) -> pysam.AlignedSegment:
+def _read(
+    header: pysam.AlignmentHeader, name: str, group: str, shape: tuple[int, str | None, str], dice: random.Random
+) -> pysam.AlignedSegment:
     read = pysam.AlignedSegment(header)
     read.query_name, read.flag = name, dice.choice((0, 16))
     read.reference_id, read.reference_start, read.mapping_quality = 0, shape[0], 60
@@ -121,15 +141,27 @@ def add_reads(source: Path) -> Path:
     for left in source.glob("ref.fa.fai"):
         left.write_text("chr1\t1\t0\t1\t2\n")  # an index that lies must not be believed
     _rare_site(source / "cohort.vcf")
-    held = {**{f"reads/{person}.bam": (person,) for person in ALONE}, "reads/together.bam": TOGETHER, "reads/five.cram": (AS_CRAM,)}
+    write_bam(source / "reads" / "other_build.bam", (OTHER_BUILD,), bases, build="0" * 32)
+    (source / "reads" / "one.fastq").write_text("@A00123:45:1\nACGT\n+\nFFFF\n", "ascii")
+    held = {
+        **{f"reads/{person}.bam": (person,) for person in ALONE},
+        "reads/together.bam": TOGETHER,
+        "reads/five.cram": (AS_CRAM,),
+        "reads/other_build.bam": (OTHER_BUILD,),
+    }
     sheet = (source / "samples.csv").read_text("utf-8")
     sheet += "".join(f"S_{person},{person},{path}\n" for path, people in held.items() for person in people)
     (source / "samples.csv").write_text(sheet, "utf-8")
-    files = "".join(f"  - {{path: {path}, kind: reads}}\n" for path in held) + "  - {path: ref.fa, kind: reference}\n"
-    bams = ", ".join(path for path in held if path.endswith("bam"))
+    files = (
+        "".join(f"  - {{path: {path}, kind: reads}}\n" for path in held)
+        + "  - {path: reads/one.fastq, kind: fastq}\n  - {path: ref.fa, kind: reference}\n"
+    )
+    bams = ", ".join([f"reads/{person}.bam" for person in ALONE] + ["reads/together.bam"])
     views = f"""\
   - {{name: depth, recipe: reads-registered, tier: registered, files: [{bams}]}}
   - {{name: depth-cram, recipe: reads-registered, tier: registered, files: [reads/five.cram]}}
+  - {{name: depth-other-build, recipe: reads-registered, tier: registered, files: [reads/other_build.bam]}}
+  - {{name: raw-fastq, recipe: none, tier: controlled, files: [reads/one.fastq]}}
   - {{name: reads, recipe: reads-controlled, tier: controlled, files: [{bams}]}}
   - {{name: raw-reads, recipe: none, tier: enclave, files: [{bams}]}}
 """
@@ -142,4 +174,8 @@ def _rare_site(path: Path) -> None:
     lines = path.read_text("utf-8").splitlines()
     people = lines[7].split("\t")[9:]
     cells = ["0/1:30:60" if name == "S_HOSP0001" else "0/0:30:60" for name in people]
-    path.write_text("\n".join([*lines, "\t".join(["chr1", str(RARE), ".", "A", "C", "50", "PASS", "AC=1", "GT:DP:GQ", *cells])]) + "\n", "utf-8")
+    path.write_text(
+        "\n".join([*lines, "\t".join(["chr1", str(RARE), ".", "A", "C", "50", "PASS", "AC=1", "GT:DP:GQ", *cells])])
+        + "\n",
+        "utf-8",
+    )
