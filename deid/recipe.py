@@ -21,7 +21,7 @@ from deid.errors import RecipeError
 from deid.models import Model, read_models
 from deid.strict import Fields, one_key, read_yaml
 
-CODE_VERSION = "deid-1"
+CODE_VERSION = "deid-2"
 KINDS = ("table", "vcf", "reads", "fastq", "matrix", "frequencies")
 TIERS = ("open", "registered", "controlled", "enclave")
 METHODS = ("full-domain", "local-recoding", "as-written")

@@ -16,7 +16,11 @@ def import_rows(
     tx: Tx, env: Env, *, custodian_id: str, dataset_id: str, rows: Sequence[tuple[str, Mapping[str, Any]]]
 ) -> None:
     """Write the consent of each (participant id, terms) and the fact that covers them."""
-    stored = [_row(env, custodian_id, dataset_id, participant, terms, None) for participant, terms in rows]
+    linkage = dict(tx.pick("participant", ("id", "linkage"), dataset_id=dataset_id))
+    stored = [
+        _hashed(env, linkage[person], custodian_id=custodian_id, dataset_id=dataset_id, id=person, terms=dict(terms))
+        for person, terms in rows
+    ]
     tx.insert("consent", *stored)
     _put_set(tx, env, custodian_id, dataset_id, kind="fact")
 
@@ -28,24 +32,21 @@ def set_row(tx: Tx, env: Env, dataset: Row, participant_id: str, *, withdrawn_on
         raise NotFound("participant")
     terms = dict(row["terms"])
     terms["withdrawn_on"] = min(filter(None, (terms.get("withdrawn_on"), withdrawn_on)))
-    fresh = _row(env, row["custodian_id"], dataset["id"], participant_id, terms, recorded_at)
+    person = tx.get("participant", participant_id)
+    if person is None:
+        raise NotFound("participant")
+    kept = {key: row[key] for key in ("id", "custodian_id", "dataset_id")}
+    fresh = _hashed(env, person["linkage"], **kept, terms=terms, withdrawn_recorded_at=recorded_at)
     tx.update("consent", participant_id, **{key: fresh[key] for key in fresh if key != "id"})
     _put_set(tx, env, row["custodian_id"], dataset["id"], kind="restrict")
 
 
-def _row(
-    env: Env, custodian_id: str, dataset_id: str, participant: str, terms: Mapping[str, Any], recorded_at: str | None
-) -> dict[str, Any]:
+def _hashed(env: Env, linkage: str, **row: Any) -> Row:
+    """The row with a fresh salt and its hash."""
     salt = env.random.token(16)
-    return {
-        "id": participant,
-        "custodian_id": custodian_id,
-        "dataset_id": dataset_id,
-        "terms": dict(terms),
-        "withdrawn_recorded_at": recorded_at,
-        "salt": salt,
-        "row_hash": row_hash(participant, terms, recorded_at, salt),
-    }
+    row.setdefault("withdrawn_recorded_at", None)
+    hashed = row_hash(row["id"], row["terms"], row["withdrawn_recorded_at"], salt, linkage)
+    return {**row, "salt": salt, "row_hash": hashed}
 
 
 def _put_set(tx: Tx, env: Env, custodian_id: str, dataset_id: str, *, kind: str) -> None:

@@ -14,6 +14,7 @@ from datetime import date
 from typing import Any
 
 from gateway.canonical import digest
+from gateway.consent_rows import consents_of
 from gateway.counters import known_people
 from gateway.custody_facts import custody_facts, media_facts
 from gateway.env import Env
@@ -27,7 +28,7 @@ from gateway.ports import Row, Tx
 from gateway.thing_facts import READ, dataset_facts, purpose_facts, stated, view_facts
 from gateway.times import legal_day, parse
 from gateway.vault import open_vault
-from policies.consent import Permitted, Use, permitted
+from policies.consent import Permitted, Use, permitted_of
 from policies.counting import HGR, counters_of, sensitive_counter, total
 from policies.decide import Decision, Policy
 from policies.facts import ApprovalFacts, ConsentFacts, CountFacts, Facts, GrantFacts, IntegrityFacts
@@ -184,18 +185,17 @@ def _use(rows: Mapping[str, Any], purpose: Purpose, day: date, accessed_from: st
 
 
 def _permitted(tx: Tx, env: Env, rows: Mapping[str, Any], use: Use) -> Permitted:
-    consents = tx.find("consent", dataset_id=rows["dataset"]["id"])
+    table = consents_of(tx, rows["dataset"]["id"]).table
     if rows["view"]["kind"] in APART:
         people = open_vault(tx, env, rows["dataset"]["id"])["people"]
-        held = {person for person, entry in people.items() if entry["samples"].keys() & set(rows["view"]["objects"])}
-        consents = [row for row in consents if row["id"] in held]
-    terms = [row["terms"] | {"withdrawn_recorded_at": row["withdrawn_recorded_at"]} for row in consents]
-    return permitted([row["id"] for row in consents], terms, use)
+        objects = set(rows["view"]["objects"])
+        table = table.among({person for person, entry in people.items() if entry["samples"].keys() & objects})
+    return permitted_of(table, use)
 
 
 def _linkage(tx: Tx, dataset_id: str, ids: Sequence[str]) -> frozenset[str]:
     chosen = set(ids)
-    return frozenset(row["linkage"] for row in tx.find("participant", dataset_id=dataset_id) if row["id"] in chosen)
+    return frozenset(linkage for person, linkage in consents_of(tx, dataset_id).linkage.items() if person in chosen)
 
 
 def _counters(rows: Mapping[str, Any], row: Row, people: frozenset[str], day: date) -> dict[str, frozenset[str]]:

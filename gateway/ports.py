@@ -108,6 +108,12 @@ class Tx(Protocol):
     def find(self, table: str, **equals: object) -> list[Row]:
         """Rows whose columns equal the given values (a tuple or list means "one of"), ordered by id."""
 
+    def pick(self, table: str, columns: tuple[str, ...], **equals: object) -> list[tuple[Any, ...]]:
+        """The named columns alone of those rows, ordered by id: for tables of as many rows as there are people."""
+
+    def fingerprint(self, table: str, **equals: object) -> bytes:
+        """SHA-256 over every column of those rows as they are stored: equal only where nothing at all differs."""
+
     def insert(self, table: str, *rows: Row) -> None:
         """Add rows."""
 

@@ -6,7 +6,7 @@ occurs, and spread over the rows. What a cell means is not here but in ``policie
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import compress, repeat
@@ -57,6 +57,13 @@ class ConsentTable:
         encoded = {name: _encode(columns.get(name), len(ids), order) for name in COLUMNS}
         named = tuple(ids) if order is None else tuple(np.asarray(ids, dtype=object)[order])
         return cls(ids=named, columns=encoded, starts=_starts(named))
+
+    def among(self, people: Container[str]) -> ConsentTable:
+        """The rows of these participants alone."""
+        kept: Mask = np.fromiter((one in people for one in self.ids), dtype=np.bool_, count=len(self.ids))
+        ids = tuple(compress(self.ids, kept.tolist()))
+        columns = {name: Column(cells=one.cells, codes=one.codes[kept]) for name, one in self.columns.items()}
+        return ConsentTable(ids=ids, columns=columns, starts=_starts(ids))
 
     @property
     def single(self) -> bool:

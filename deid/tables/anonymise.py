@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from deid.errors import ModelError
 from deid.recipe import Recipe
 from deid.tables.classes import Population, Wanted, combine, group
 from deid.tables.columnar import Codes, Column, Mask, Value, recode
@@ -23,6 +22,7 @@ from deid.tables.judging import Chosen, Problem
 from deid.tables.local import recode_locally
 from deid.tables.protected import protect
 from deid.tables.search import as_written, search
+from deid.tables.transforms.record_suppression import kept_records
 
 FIRST = 1000.0  # how much more a column counts that the researcher wants first
 
@@ -82,11 +82,7 @@ def anonymise(
     found = _combinations(recipe, quasi, judged, rows)
     problem = _problem(recipe, quasi, judged, found)
     chosen = _choose(recipe, problem)
-    kept = ~chosen.bad[found.of]
-    if not kept.any():
-        raise ModelError(
-            "table: the models would suppress every row; use coarser hierarchies or fewer quasi-identifiers"
-        )
+    kept = kept_records(chosen.bad, found.of)
     people: dict[str, Column] = {}
     for axis, levels in zip(quasi, chosen.levels, strict=True):
         released[axis.name] = _climbed(axis, both[axis.name], levels[found.of], len(rows))

@@ -21,25 +21,21 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-from deid.columns import DRAWN, WHOLE, ColumnRule, Step
+from deid.columns import ColumnRule
 from deid.errors import TableError
 from deid.recipe import Recipe
 from deid.risk import assess_columns, measure_table, read_released
 from deid.tables.anonymise import Anonymised, anonymise
-from deid.tables.columnar import Column, Table, Value
+from deid.tables.changing import People, change_column, dice_of
+from deid.tables.columnar import Column
 from deid.tables.draws import draw
-from deid.tables.microaggregation import micro_aggregate
-from deid.tables.noise import add_noise
 from deid.tables.permitted import Permitted, everybody, permitted
-from deid.tables.pram import post_randomise
 from deid.tables.promises import journalist, prove
-from deid.tables.rarities import suppress_rare
 from deid.tables.reading import read_content, read_table
-from deid.tables.sampling import sample
-from deid.tables.swapping import swap
+from deid.tables.transforms.dropping import undropped
+from deid.tables.transforms.sampling import sample
 from deid.tables.uniqueness import population_uniques
 from deid.tables.usefulness import usefulness
-from deid.tables.values import UnreadableError, change_of, shift_date
 from deid.tables.writing import core_bytes
 
 
@@ -56,19 +52,6 @@ class TableOutcome:
     def participants(self) -> tuple[str, ...]:
         """The internal codes as text; ``codes`` is the Arrow array they stand in."""
         return tuple(self.codes.to_pylist())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class People:
-    """The permitted participants: source id to internal code; for each code days to shift dates and a seed.
-
-    Where everybody in the table is permitted, ``names`` makes the codes of an Arrow array of ids instead.
-    """
-
-    codes: Mapping[str, str] = field(default_factory=dict, repr=False)
-    names: Callable[[Any], Any] | None = field(default=None, repr=False)
-    shifts: Mapping[str, int] = field(default_factory=dict, repr=False)
-    seeds: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
 
 def core_table(
@@ -97,13 +80,16 @@ def make_core(
     _refuse_shared_codes(people)
     told("reading")
     content = source.read()
-    rules = [rule for rule in recipe.columns if rule.leaves]
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    rules = undropped(recipe.columns)
     person = next(rule.name for rule in rules if any(step.name == "pseudonym" for step in rule.steps))
     allowed, records = _allowed(recipe, content, person, people)
+    del content  # the text of millions of rows is held no longer than it is read
     others = [rule for rule in rules if rule.name != person]
     kept = _sampled(recipe, allowed, people)
     told("changing values")
-    changed = {rule.name: _change(rule, kept, people) for rule in others}
+    dice = dice_of(recipe, allowed, kept, people)
+    changed = {rule.name: change_column(rule, kept, people, dice) for rule in others}
     told("finding classes")
     done = anonymise(recipe, changed, kept.table.rows, _population(recipe, others))
     codes = kept.codes.filter(pa.array(done.kept))
@@ -114,7 +100,7 @@ def make_core(
         "input": {
             "records": records,
             "participants": len(allowed.codes),
-            "digest": f"sha256:{hashlib.sha256(content).hexdigest()}",
+            "digest": digest,
         },
         "output": {
             "records": len(codes),
@@ -141,7 +127,7 @@ def make_core(
 
 def _allowed(recipe: Recipe, content: bytes, person: str, people: People) -> tuple[Permitted, int]:
     """The permitted rows, and how many rows there were."""
-    names = [rule.name for rule in recipe.columns if rule.leaves]
+    names = [rule.name for rule in undropped(recipe.columns)]
     table, ids = read_content(content, columns=names, form=recipe.input, person=person)
     if people.names is not None:
         return everybody(table, ids, person, people.names), len(ids)
@@ -164,72 +150,6 @@ def _sampled(recipe: Recipe, allowed: Permitted, people: People) -> Permitted:
     return Permitted(table=allowed.table.take(rows), codes=allowed.codes.take(pa.array(rows)))
 
 
-def _change(rule: ColumnRule, kept: Permitted, people: People) -> Column:
-    table = kept.table
-    column = table.columns[rule.name]
-    if rule.missing == "refuse" and None in column.values:
-        row = column.first_row(column.values.index(None), table.rows)
-        raise TableError(
-            f"table, column {rule.name!r}, data row {row}: no value; fill it, or write `missing: keep` in the recipe",
-            code="table_missing_value",
-        )
-    for step in rule.steps:
-        if step.name == "date-shift":
-            column = _shift(column, kept, rule.name, people)
-        elif step.name in WHOLE:
-            column = _perturb(column, step, kept, rule.name, people)
-        else:
-            column = _map(column, step, table, rule.name)
-    return column
-
-
-def _perturb(column: Column, step: Step, kept: Permitted, name: str, people: People) -> Column:
-    """The steps that look at the whole column; a value they cannot read is refused with its row, as everywhere."""
-    if step.name in {"noise", "micro-aggregate"}:
-        column = _map(column, Step(name="number"), kept.table, name)
-    drawn = [draw(people.seeds, kept.codes, f"{step.name} {part} {name}") for part in (0, 1) if step.name in DRAWN]
-    if step.name == "noise":
-        return add_noise(column, drawn[0], *step.settings)
-    if step.name == "pram":
-        return post_randomise(column, drawn[0], drawn[1], step.settings)
-    if step.name == "swap":
-        return swap(column, drawn[0], step.settings)
-    return (micro_aggregate if step.name == "micro-aggregate" else suppress_rare)(column, step.settings)
-
-
-def _map(column: Column, step: Step, table: Table, name: str) -> Column:
-    change = change_of(step)
-
-    def one(value: Value) -> Value:
-        try:
-            return None if value is None else change(value)
-        except UnreadableError as error:
-            row = column.first_row(column.values.index(value), table.rows)
-            raise TableError(
-                f"table, column {name!r}, data row {row}: {error} is expected", code="table_value"
-            ) from None
-
-    return column.map(one)
-
-
-def _shift(column: Column, kept: Permitted, name: str, people: People) -> Column:
-    """Each person's own number of days, so that their intervals stay true."""
-    moved: list[Value] = []
-    for row, (value, code) in enumerate(zip(column.cells(), kept.codes.to_pylist(), strict=True)):
-        if value is not None and code not in people.shifts:
-            raise TableError(
-                "participants: a date is to be shifted but someone has no number of days", code="names_invalid"
-            )
-        try:
-            moved.append(None if value is None else shift_date(value, people.shifts[code]))
-        except UnreadableError as error:
-            place = int(kept.table.rows[row])
-            raise TableError(
-                f"table, column {name!r}, data row {place}: {error} is expected", code="table_value"
-            ) from None
-    return Column.of(moved)
-
-
 def _write(rules: list[ColumnRule], person: str, codes: Any, done: Anonymised) -> bytes:
     types = {rule.name: rule.type for rule in rules}
     return core_bytes(person, codes, {rule.name: done.columns[rule.name] for rule in rules}, types)
@@ -244,7 +164,7 @@ def _population(recipe: Recipe, rules: list[ColumnRule]) -> dict[str, Column] | 
     try:
         table, _ = read_table(io.BytesIO(recipe.files[named]), columns=[rule.name for rule in quasi], form=recipe.input)
         everybody = Permitted(table=table, codes=pa.array([], pa.string()))
-        return {rule.name: _change(rule, everybody, People(codes={})) for rule in quasi}
+        return {rule.name: change_column(rule, everybody, People(), None) for rule in quasi}
     except TableError as error:
         raise TableError(str(error).replace("table", "population", 1), code=error.code) from None
 

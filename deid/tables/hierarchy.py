@@ -1,20 +1,15 @@
 """Hierarchies: for each value, the ladder of ever coarser values above it.
 
-Two sources: a file in ARX's format (``value;coarser;...;*`` on each line, UTF-8) or a builder over the values that
-occur (intervals, prefixes, dates, all-or-nothing). A file is checked to be a tree, since otherwise climbing would
-not merge classes and the search would be wrong. NCP of a value at a level is (leaves under it - 1) / (leaves - 1),
-leaves counted in the file, or for a builder among the values that occur.
+Two sources: a file in ARX's format or a builder over the values that occur; each is a file of ``transforms``. NCP of a
+value at a level is (leaves under it - 1) / (leaves - 1), leaves counted in the file, or for a builder among the values
+that occur.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -23,11 +18,14 @@ import numpy.typing as npt
 from deid.columns import Generalise
 from deid.errors import RecipeError, TableError
 from deid.tables.columnar import Codes, Column, Value
-from deid.tables.places import place_above
-from deid.tables.values import UnreadableError, cut_date, interval, read_number
-
-TOP = "*"
-Ladder = tuple[Value, ...]
+from deid.tables.transforms.all_or_nothing import TOP, all_or_nothing
+from deid.tables.transforms.dates import cut_date
+from deid.tables.transforms.hierarchy_files import Ladder, read_hierarchy
+from deid.tables.transforms.intervals import interval_of
+from deid.tables.transforms.order import neighbours
+from deid.tables.transforms.places import place_above
+from deid.tables.transforms.prefixes import prefix_of
+from deid.tables.values import UnreadableError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,38 +43,6 @@ class Axis:
     def height(self) -> int:
         """The number of levels."""
         return len(self.codes)
-
-
-def read_hierarchy(content: bytes, name: str) -> Mapping[str, Ladder]:
-    """Value to ladder (the value itself first). Raises RecipeError with the line."""
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise RecipeError(f"hierarchy {name}", "not UTF-8; save it as UTF-8") from None
-    ladders: dict[str, Ladder] = {}
-    for number, row in enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=";"), start=1):
-        if not row:
-            continue
-        if ladders and len(row) != len(next(iter(ladders.values()))):
-            raise RecipeError(f"hierarchy {name}, line {number}", "has another number of levels than the first line")
-        if row[0] in ladders:
-            raise RecipeError(f"hierarchy {name}, line {number}", "this value stands twice")
-        ladders[row[0]] = tuple(row)
-    if not ladders:
-        raise RecipeError(f"hierarchy {name}", "has no line")
-    _refuse_crossing(ladders, name)
-    return ladders
-
-
-def _refuse_crossing(ladders: Mapping[str, Ladder], name: str) -> None:
-    above: dict[tuple[int, Value], Value] = {}
-    for number, ladder in enumerate(ladders.values(), start=1):
-        for level, (fine, coarse) in enumerate(itertools.pairwise(ladder)):
-            if above.setdefault((level, fine), coarse) != coarse:
-                raise RecipeError(
-                    f"hierarchy {name}, line {number}",
-                    f"one group of level {level} lies in two groups of the next level",
-                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,14 +109,14 @@ def _climb(ladders: Mapping[str, Ladder], value: Value, code: int, place: Place)
 
 def _build(rule: Generalise, value: Value, code: int, place: Place) -> Ladder:
     if rule.builder == "all-or-nothing":
-        return (value, TOP)
+        return all_or_nothing(value)
     if value is None:
         return (None, *(None for _ in range(_rungs(rule))), TOP)
     try:
         if rule.builder == "places":
             return (value, *place_above(value), TOP)
         if rule.builder == "order":
-            return (value, *_neighbours(value, *rule.settings), TOP)
+            return (value, *neighbours(value, *rule.settings), TOP)
         return (value, *(_rung(rule.builder, value, setting) for setting in rule.settings), TOP)
     except UnreadableError as error:
         raise TableError(f"{place.of(code)}: {error} is expected", code="table_value") from None
@@ -162,21 +128,7 @@ def _rungs(rule: Generalise) -> int:
     return len(rule.settings[1] if rule.builder == "order" else rule.settings)
 
 
-def _neighbours(value: str, values: Sequence[str], sizes: Sequence[int]) -> tuple[str, ...]:
-    """The first and last value of each group of neighbours the value lies in."""
-    if value not in values:
-        raise UnreadableError("a value of the order in the recipe")
-    at = values.index(value)
-    lows = [(at // size * size, size) for size in sizes]
-    ends = [(values[low], values[min(low + size, len(values)) - 1]) for low, size in lows]
-    return tuple(first if first == last else f"{first}..{last}" for first, last in ends)
-
-
 def _rung(builder: str, value: str, setting: Any) -> str:
     if builder == "prefix":
-        return value[:setting]
-    return cut_date(value, setting) if builder == "dates" else _interval(value, setting)
-
-
-def _interval(value: str, width: float) -> str:
-    return interval(read_number(value), Decimal(str(width)), Decimal(0))
+        return prefix_of(value, setting)
+    return cut_date(value, setting) if builder == "dates" else interval_of(value, setting)

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from deid.errors import TableError
 from deid.tables.columnar import Codes, Table
 from deid.tables.reading import MISSING
+from deid.tables.transforms.row_order import rising
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +41,8 @@ def permitted(table: Table, ids: Any, person: str, people: Mapping[str, str]) ->
     numbers = found.drop_null().to_numpy().astype(np.int64)
     _refuse_second_row(table, rows, numbers, person)
     codes = pa.array(list(people.values()), pa.string()).take(pa.array(numbers))
-    order = pc.array_sort_indices(codes)
-    return Permitted(table=table.take(rows[order.to_numpy()]), codes=codes.take(order))
+    order = rising(codes)
+    return Permitted(table=table.take(rows[order]), codes=codes.take(pa.array(order)))
 
 
 def everybody(table: Table, ids: Any, person: str, names: Callable[[Any], Any]) -> Permitted:
@@ -50,26 +51,12 @@ def everybody(table: Table, ids: Any, person: str, names: Callable[[Any], Any]) 
         raise TableError("table: has a header and no row; check that it is the right file", code="table_empty")
     _refuse_nameless(table, ids, person)
     codes = names(ids)
-    rows = _rising(codes)
+    rows = rising(codes)
     codes = codes.take(pa.array(rows))
     twice = pc.equal(codes.slice(1), codes.slice(0, len(codes) - 1))
     if (at := pc.index(twice, True).as_py()) >= 0:
         raise _second_row(int(table.rows[rows[at : at + 2].max()]), person)
     return Permitted(table=table.take(rows), codes=codes)
-
-
-def _rising(codes: Any) -> Codes:
-    """The order of the codes as bytes; names of one length are compared as numbers, which is quicker."""
-    ends = np.frombuffer(codes.buffers()[1], np.int32)[codes.offset : codes.offset + len(codes) + 1]
-    size = int(ends[1] - ends[0])
-    if codes.null_count or size == 0 or size > 32 or (np.diff(ends) != size).any():
-        found: Codes = pc.array_sort_indices(codes).to_numpy().astype(np.int64)
-        return found
-    text = np.frombuffer(codes.buffers()[2], np.uint8)[ends[0] : ends[-1]].reshape(-1, size)
-    wide = np.zeros((len(codes), -(-size // 8) * 8), np.uint8)
-    wide[:, :size] = text
-    words = wide.view(">u8").astype(np.uint64)
-    return np.lexsort(words.T[::-1])
 
 
 def _refuse_nameless(table: Table, ids: Any, person: str) -> None:

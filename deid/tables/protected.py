@@ -14,8 +14,8 @@ from deid.errors import RecipeError, TableError
 from deid.models import Model
 from deid.recipe import Recipe
 from deid.tables.columnar import Codes, Column, Value
-from deid.tables.hierarchy import read_hierarchy
 from deid.tables.measures import Rule, Sensitive
+from deid.tables.transforms.hierarchy_files import read_hierarchy
 from deid.tables.values import UnreadableError, read_date, read_number
 
 

@@ -17,21 +17,19 @@ import io
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO
 
-import numpy as np
-import pyarrow as pa
-
 from deid.errors import DeidError, TableError
 from deid.leakcheck import check
 from deid.recipe import Recipe
 from deid.shifts import days_of
-from deid.tables.core import People, make_core
+from deid.tables.changing import People
+from deid.tables.core import make_core
 from deid.tables.delimited import csv_bytes
 from deid.tables.reading import column_names, read_texts
 from deid.tables.suspects import suspects
+from deid.tables.transforms.pseudonyms import keyed_names
 
 FORMS = ("parquet", "csv")
 SHORTEST_KEY = 32
-_BASE32 = np.frombuffer(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", np.uint8)
 Told = Callable[[str], None]
 
 
@@ -59,8 +57,9 @@ def deidentify(
     people = People(
         names=lambda ids: pseudonyms(key, ids), shifts=_Derived(lambda code: _days(key, code)), seeds=_seeds(key)
     )
-    outcome = make_core(recipe, io.BytesIO(content), held, people=people, told=told)
+    once = _Once(content)
     del content
+    outcome = make_core(recipe, once, held, people=people, told=told)
     output = held.getvalue()
     told("looking for leaks")
     values = suspects(output, identifiers)
@@ -78,6 +77,15 @@ def deidentify(
     return {**outcome.report, "leakcheck": {"clean": not found, "findings": len(found)}}
 
 
+class _Once(io.BytesIO):
+    """What is read to its end in one go and held no longer."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        content = super().read(size)
+        self.close()
+        return content
+
+
 def _identifiers(recipe: Recipe, content: bytes) -> list[Any]:
     """Every direct identifier the table has, each as an Arrow array of text."""
     there = column_names(content, recipe.input)
@@ -93,23 +101,8 @@ def _identifiers(recipe: Recipe, content: bytes) -> list[Any]:
 
 
 def pseudonyms(key: bytes, ids: Any) -> Any:
-    """An Arrow array of names: P and sixteen characters of base32, 80 bits.
-
-    Two of a hundred million people share one by a chance below 1e-8.
-    """
-    secret = _derive(key, "pseudonym", "")
-    made = [np.zeros((0, 17), np.uint8)]
-    for low in range(0, len(ids), 1 << 16):
-        drawn = b"".join(
-            hashlib.blake2b(one.encode(), digest_size=10, key=secret).digest()
-            for one in ids.slice(low, 1 << 16).to_pylist()
-        )
-        bits = np.unpackbits(np.frombuffer(drawn, np.uint8).reshape(-1, 10), axis=1).reshape(-1, 16, 5)
-        letters = _BASE32[np.packbits(bits, axis=2)[:, :, 0] >> 3]
-        made.append(np.concatenate([np.full((len(letters), 1), ord("P"), np.uint8), letters], axis=1))
-    whole = np.concatenate(made)
-    offsets = np.arange(len(whole) + 1, dtype=np.int32) * 17
-    return pa.StringArray.from_buffers(len(whole), pa.py_buffer(offsets), pa.py_buffer(whole))
+    """An Arrow array of names made from the key, one for each id."""
+    return keyed_names(_derive(key, "pseudonym", ""), ids)
 
 
 class _Derived(Mapping[str, Any]):

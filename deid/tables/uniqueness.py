@@ -62,18 +62,24 @@ def _choose(n: int, k: int) -> float:
 
 
 def pitman(sizes: Mapping[int, int], population: int) -> float | None:
-    """Hoshino 2001: maximum likelihood of Pitman's formula; None where the likelihood has no maximum inside."""
-    people, classes = sum(size * count for size, count in sizes.items()), sum(sizes.values())
-    if classes in {1, people}:
+    """The uniques Pitman's formula expects; None where its likelihood has no maximum inside."""
+    fitted = pitman_fit(sizes)
+    if fitted is None:
         return None
-    best = max(_pitman_peaks(sizes, people, classes), default=None)
-    if best is None:
-        return None
-    _, alpha, theta = best
+    alpha, theta = fitted
     # Expected classes of one among so many people (Pitman 1995; Hoshino 2001).
     more = math.lgamma(theta + 1) - math.lgamma(theta + alpha)
     more += math.lgamma(theta + alpha + population - 1) - math.lgamma(theta + population)
     return population * math.exp(more)
+
+
+def pitman_fit(sizes: Mapping[int, int]) -> tuple[float, float] | None:
+    """Alpha and theta of Pitman's formula by maximum likelihood (Hoshino 2001), or None."""
+    people, classes = sum(size * count for size, count in sizes.items()), sum(sizes.values())
+    if classes in {1, people}:
+        return None
+    best = max(_pitman_peaks(sizes, people, classes), default=None)
+    return None if best is None else best[1:]
 
 
 def _pitman_peaks(sizes: Mapping[int, int], people: int, classes: int) -> list[tuple[float, float, float]]:

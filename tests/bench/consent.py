@@ -1,4 +1,5 @@
-"""Consent sets: one million participants, prepared once and asked, against the plain loop a reader would write.
+"""Consent sets: one million participants, prepared once and asked, against the plain loop a reader would write; and the
+consents of a tenth of them in a database, read, held against their hashes and asked, as each decision does.
 
 The peer is a loop over the rows in plain Python that asks the same conditions of one participant at a time; both answer
 with the same set, which is checked. Birth dates, signatures and withdrawals are spread over
@@ -16,6 +17,7 @@ import platform
 import random
 import resource
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -110,6 +112,36 @@ def rows_of(count: int, runs: int) -> list[dict[str, Any]]:
     ]
 
 
+def stored_rows(count: int, runs: int) -> list[dict[str, Any]]:
+    """What one decision pays for the consents of ``count`` participants in SQLite: the first time, and again."""
+    from gateway.consent_rows import consents_of, row_hash
+    from gateway.store.tables import metadata
+    from gateway.store.transactions import SqlUnitOfWork, open_engine
+
+    ids, rows = cohort(count)
+    with tempfile.TemporaryDirectory() as folder:
+        engine = open_engine(f"sqlite:///{folder}/consents.db")
+        metadata.create_all(engine)
+        store, salt = SqlUnitOfWork(engine), bytes(16)
+        stored = [
+            {"id": one, "custodian_id": "c", "dataset_id": "d", "terms": terms, "withdrawn_recorded_at": None,
+             "salt": salt, "row_hash": row_hash(one, terms, None, salt, one)}
+            for one, terms in zip(ids, rows, strict=True)
+        ]  # fmt: skip
+        people = [{"id": one, "custodian_id": "c", "dataset_id": "d", "linkage": one} for one in ids]
+        store.run(lambda tx: (tx.insert("consent", *stored), tx.insert("participant", *people)))
+        first, consents = timed(lambda: store.read(lambda tx: consents_of(tx, "d")), 1)
+        again, found = timed(lambda: permitted_of(store.read(lambda tx: consents_of(tx, "d")).table, USE), runs)
+        engine.dispose()
+    equal = not consents.wrong and found.ids == plain_loop(ids, rows)
+    return [
+        _line(
+            f"read, prove and prepare {count} stored consents", first, equal=not consents.wrong, why="once per change"
+        ),
+        _line(f"read {count} stored consents again and ask them", again, equal=equal, why="each decision"),
+    ]
+
+
 def _line(task: str, ours: dict[str, float], *, equal: bool | None, why: str = "", peer: Any = None) -> dict[str, Any]:
     line: dict[str, Any] = {"task": task, "ours": ours, "equal_output": equal}
     if why:
@@ -128,7 +160,7 @@ def main() -> None:
     read.add_argument("--rows", type=int, default=1_000_000)
     read.add_argument("--runs", type=int, default=5)
     given = read.parse_args()
-    rows = rows_of(given.rows, given.runs)
+    rows = rows_of(given.rows, given.runs) + stored_rows(given.rows // 10, given.runs)
     if given.json:
         machine = {"cores": os.cpu_count(), "python": platform.python_version(), "versions": {}}
         print(json.dumps({"bench": "consent", "machine": machine, "rows": rows}))

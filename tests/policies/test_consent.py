@@ -272,3 +272,15 @@ def test_a_table_prepared_once_answers_as_its_rows_do() -> None:
     table = ConsentTable.of_columns(["a", "b", "c"], {name: [row[name] for row in rows] for name in ROW})
     assert permitted_of(table, USE) == permitted(["a", "b", "c"], rows, USE)
     assert permitted_of(table, using(place="mainland")).ids == ("b",)
+
+
+@given(some_rows, st.data())
+@settings(max_examples=50, deadline=None)
+def test_some_of_the_participants_answer_as_a_table_of_only_them(
+    rows: list[tuple[str, dict[str, str]]], data: st.DataObject
+) -> None:
+    names = [name for name, _ in rows]
+    some = data.draw(st.sets(st.sampled_from(names))) if names else set()
+    table = ConsentTable.of_rows(names, [{**ROW, **row} for _, row in rows]).among(some)
+    theirs = [(name, row) for name, row in rows if name in some]
+    assert permitted_of(table, USE) == permitted([name for name, _ in theirs], [{**ROW, **r} for _, r in theirs], USE)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from deid.errors import ModelError, RecipeError
 from deid.recipe import load_recipe
 from deid.tables.core import core_table
-from deid.tables.hierarchy import read_hierarchy
+from deid.tables.transforms.hierarchy_files import read_hierarchy
 
 LADDERS = {
     "a": {"1": ("1", "x", "*"), "2": ("2", "x", "*"), "3": ("3", "y", "*"), "4": ("4", "y", "*")},

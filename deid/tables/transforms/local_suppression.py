@@ -1,4 +1,7 @@
-"""Local suppression: a cell whose value few people have is emptied. GB/T 37964-2019: suppression, local."""
+"""Local suppression: a rare value is emptied.
+
+GB/T 37964-2019, Annex A: suppression, local suppression (局部抑制).
+"""
 
 from __future__ import annotations
 

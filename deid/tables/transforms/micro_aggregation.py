@@ -1,7 +1,10 @@
-"""Micro-aggregation: near numbers become their mean. GB/T 37964-2019: statistical techniques, data aggregation.
+"""Micro-aggregation: near numbers become their mean.
+
+GB/T 37964-2019, Annex A: randomisation, micro-aggregation (微聚集).
 
 People in the order of their values form groups of at least ``size``; equal values never fall into two groups, so what
-is written does not depend on an order among equals (Domingo-Ferrer 2002, one column).
+is written does not depend on an order among equals (Domingo-Ferrer 2002, one column). Nothing is drawn: means over two
+sets that differ by one person give that person's number, so a table released over changing sets needs noise after it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Sampling: only some of the permitted people leave. GB/T 37964-2019: statistical techniques, sampling.
+"""Sampling: only some of the permitted people leave.
+
+GB/T 37964-2019, Annex A: statistics, sampling (数据抽样).
 
 Who leaves is drawn from each person's own seed: nobody's place depends on who else is there, and the same people leave
 again the next time, so releases cannot be pooled into the whole.

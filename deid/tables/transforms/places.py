@@ -1,7 +1,9 @@
-"""The places above a place: city and province of a mainland address or of a code of administrative division.
+"""Places: a place becomes its city, then its province.
 
-Codes are those of GB/T 2260 (six digits: province, city, county by pairs). Names are read by their endings; a place
-without a province keeps its city there, so that nothing is invented.
+GB/T 37964-2019, Annex A: generalisation (泛化技术).
+
+Read are mainland addresses and codes of administrative division (GB/T 2260, six digits: province, city, county by
+pairs). Names are read by their endings; a place without a province keeps its city there, so that nothing is invented.
 """
 
 from __future__ import annotations
