@@ -21,7 +21,7 @@ OPTIONAL = {
 PROVENANCE = ("laboratory", "platform", "kit", "pipeline", "reference_build")
 FLAGS = ("region_flag", "pedigree_flag")
 VIEW = ("name", "recipe", "tier", "files")
-KINDS = frozenset({"vcf", "table", "reads", "fastq", "matrix", "frequencies"})
+KINDS = frozenset({"vcf", "table", "reads", "fastq", "matrix", "frequencies", "reference"})
 TIERS = frozenset({"open", "registered", "controlled", "enclave"})
 
 

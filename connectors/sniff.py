@@ -11,6 +11,7 @@ import csv
 import gzip
 import io
 import os
+import re
 import zlib
 from collections.abc import Mapping
 from typing import Any, BinaryIO
@@ -23,8 +24,9 @@ BGZF_EOF = bytes.fromhex("1f8b08040000000000ff0600424302001b00030000000000000000
 ENDINGS = {
     "vcf": (".vcf", ".vcf.gz", ".vcf.bgz"), "bcf": (".bcf",), "bam": (".bam",), "cram": (".cram",),
     "fastq": (".fastq", ".fq", ".fastq.gz", ".fq.gz"), "csv": (".csv", ".tsv", ".txt", ".csv.gz"),
-    "parquet": (".parquet",),
+    "parquet": (".parquet",), "fasta": (".fa", ".fasta", ".fna"),
 }  # fmt: skip
+BASES = re.compile(rb"[A-Za-z*-]+")
 KINDS = {
     "vcf": "vcf",
     "bcf": "vcf",
@@ -33,6 +35,7 @@ KINDS = {
     "fastq": "fastq",
     "csv": "table",
     "parquet": "table",
+    "fasta": "reference",
 }
 
 
@@ -43,7 +46,9 @@ def sniff(spec: Mapping[str, Any], inputs: Mapping[str, BinaryIO], outputs: Mapp
     head = _head(path, source)
     form = _form(head.plain)
     if form is None:
-        raise ConnectorError("unknown_format", f"{path}: this is none of VCF, BCF, BAM, CRAM, FASTQ, CSV or Parquet")
+        raise ConnectorError(
+            "unknown_format", f"{path}: this is none of VCF, BCF, BAM, CRAM, FASTQ, CSV, Parquet or FASTA"
+        )
     findings = []
     if head.container == "bgzf" and not head.whole:
         raise ConnectorError("truncated_file", f"{path}: the file is cut off (its last BGZF block is missing)")
@@ -103,6 +108,8 @@ def _form(plain: bytes) -> str | None:
     lines = plain.removeprefix(b"\xef\xbb\xbf").split(b"\n", 4)
     if plain.startswith(b"@") and len(lines) > 3 and lines[2].startswith(b"+"):
         return "fastq"
+    if plain.startswith(b">") and len(lines) > 1 and BASES.fullmatch(lines[1].rstrip(b"\r")):
+        return "fasta"
     if b"\0" in plain or (b"," not in lines[0] and b"\t" not in lines[0] and b";" not in lines[0]):
         return None
     return "csv"

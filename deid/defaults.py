@@ -10,7 +10,14 @@ from importlib.resources import files
 
 from deid.recipe import CODE_VERSION, Recipe, load_recipe
 
-NAMES = ("cohort-vcf-controlled", "phenotype-controlled", "expression-controlled", "frequencies-controlled")
+NAMES = (
+    "cohort-vcf-controlled",
+    "phenotype-controlled",
+    "expression-controlled",
+    "frequencies-controlled",
+    "reads-registered",
+    "reads-controlled",
+)
 _ROOT = files("deid") / "recipes"
 
 

@@ -13,24 +13,29 @@ import binascii
 import io
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from deid.errors import DeidError
 from deid.recipe import CODE_VERSION, Recipe, load_recipe
+from deid.rereading import ReadTwice
 
 Files = Mapping[str, BinaryIO]
 Spec = Mapping[str, Any]
 VCF_THREADS = 2
+REFERENCE = "reference.fa"
 
 
 def core(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
     """Source to core view; answers the report.
 
     spec: recipe (YAML), files (name -> base64), participants (source name -> internal code), and where dates are
-    shifted, shifts (internal code -> days); where values are drawn, seeds (internal code -> hexadecimal).
+    shifted, shifts (internal code -> days); where values are drawn, seeds (internal code -> hexadecimal). inputs:
+    source; again (the same bytes) where it is read twice; for reads reference.fa and reference.fa.fai, files so named.
     """
-    recipe = _recipe(spec)
+    recipe, spec = _recipe(spec), _with_reference(spec, inputs)
     source, sink = inputs["source"], outputs["core"]
+    if "again" in inputs:
+        source = cast("BinaryIO", ReadTwice((source, inputs["again"])))
     if recipe.kind == "table":
         from deid.tables.core import core_table
 
@@ -75,7 +80,7 @@ def assess(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
     judge this table together with another one.
     """
     del outputs
-    recipe = _recipe(spec)
+    recipe, spec = _recipe(spec), _with_reference(spec, inputs)
     if recipe.kind == "vcf":
         from deid.genomic import assess_variants
 
@@ -115,6 +120,44 @@ def leakcheck(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
     shown = bool(spec.get("show_values", False))
     found = check(inputs["file"], name=spec["name"], source_identifiers=spec["identifiers"], show_values=shown)
     return {"findings": as_json(found)}
+
+
+def beside(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
+    """How many of the alleles that a recipe leaves out of a source other views give back.
+
+    spec: recipe, files, participants, shows (the kind of the other views). inputs: source and again (the same bytes),
+    and any number of others, the core views of one other view.
+    """
+    del outputs
+    from deid.other_views import given_back_by_reads, given_back_by_variants, hidden_alleles
+    from deid.variants import plan_from_steps
+
+    recipe = _recipe(spec)
+    source = cast("BinaryIO", ReadTwice((inputs["source"], inputs["again"])))
+    plan = plan_from_steps(recipe.steps, recipe.files)
+    hidden = hidden_alleles(plan, source, participants=spec["participants"])
+    look = given_back_by_reads if spec["shows"] == "reads" else given_back_by_variants
+    others = [other for name, other in inputs.items() if name not in ("source", "again")]
+    shown = set().union(*(look(hidden, other) for other in others))
+    return {"hidden": len(hidden), "given_back": len(shown)}
+
+
+def index_reference(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
+    """The .fai of the FASTA in ``inputs["reference"]``, worked out from its bytes; answers {"fai": text}."""
+    del spec, outputs
+    from deid.reads.faidx import fasta_index
+
+    return {"fai": fasta_index(inputs["reference"])}
+
+
+def _with_reference(spec: Spec, inputs: Files) -> Spec:
+    """The spec whose ``options.reference`` is the file of that name among the inputs, where there is one."""
+    if REFERENCE not in inputs:
+        return spec
+    return {
+        **spec,
+        "options": {**spec.get("options", {}), "reference": str(inputs[REFERENCE].name), "proves_sums": True},
+    }
 
 
 def _unknown(kind: str) -> DeidError:

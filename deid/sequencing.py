@@ -170,7 +170,9 @@ def _reads_options(asked: Mapping[str, Any]) -> ReadsOptions:
         threads=asked.get("threads", 2),
         region=asked.get("region"),
         form=asked.get("form", "bam"),
-        reference=Reference(Path(asked["reference"])) if asked.get("reference") else None,
+        reference=Reference(Path(asked["reference"]), proves_sums=asked.get("proves_sums", False))
+        if asked.get("reference")
+        else None,
     )
 
 

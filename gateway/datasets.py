@@ -22,13 +22,14 @@ from gateway.errors import BadInput, Conflict, NotAllowed, NotFound
 from gateway.linkage import linkage_key
 from gateway.ports import Row, Tx
 from gateway.record import put_fact
+from gateway.reference import KIND as REFERENCE
 from gateway.vault import close_vault, open_vault
 from policies.labels import propose
 
 MANIFEST = "manifest.yaml"
 MADE_FROM = {"frequencies": "vcf"}
 """Kinds that a recipe makes from files of another kind."""
-SIDE_FILES = (".bai", ".tbi", ".csi", ".crai", ".md", ".yaml", ".yml")
+SIDE_FILES = (".bai", ".tbi", ".csi", ".crai", ".fai", ".md", ".yaml", ".yml")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +160,8 @@ def read_source(env: Env, root: str) -> Source:
 def check_joints(source: Source) -> None:
     """Everything names the same people; otherwise BadInput with the file and row, never the identifier."""
     manifest = source.manifest
+    if sum(entry["kind"] == REFERENCE for entry in source.files) > 1:
+        raise BadInput(f"{MANIFEST}: files: a dataset has one reference, the one its reads were aligned to")
     known = {row["participant"] for row in source.sheet}
     by_file: dict[str, set[str]] = defaultdict(set)
     for number, row in enumerate(source.sheet, 2):
@@ -249,6 +252,8 @@ def _store(tx: Tx, env: Env, new: _New) -> None:
 
 def _store_view(tx: Tx, env: Env, new: _New, view: Mapping[str, Any], objects: Sequence[str]) -> None:
     kinds = {entry["kind"] for entry in new.objects if entry["id"] in objects}
+    if REFERENCE in kinds:
+        raise BadInput(f"{MANIFEST}: view {view['name']}: a reference is used to make views and is none")
     if len(kinds) != 1:
         raise BadInput(f"{MANIFEST}: view {view['name']}: its files are of different kinds")
     recipe, recipe_digest, kind = _recipe(view["recipe"], kinds.pop())

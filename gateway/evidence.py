@@ -27,6 +27,7 @@ from gateway.party_facts import person_facts, provider_facts, recipient_facts, r
 from gateway.ports import Row, Tx
 from gateway.thing_facts import READ, dataset_facts, purpose_facts, stated, view_facts
 from gateway.times import legal_day, parse
+from gateway.vault import open_vault
 from policies.consent import Permitted, Use, permitted_of
 from policies.counting import HGR, counters_of, sensitive_counter, total
 from policies.decide import Decision, Policy
@@ -36,6 +37,8 @@ from policies.purposes import Purpose
 from policies.vocabulary import Action, PartyClass
 
 APPROVE = "approve-to-file"
+APART = frozenset({"reads", "fastq"})
+"""Kinds whose files hold a few people each: a view of them is about those in its files, not about the whole dataset."""
 OUTSIDE = frozenset({"opening-balance", "external-release"})
 """Filings that tell of people provided before this gateway stood, or beside it (rule catalogue, section 17)."""
 
@@ -62,7 +65,7 @@ def gather(tx: Tx, env: Env, row: Row, *, measured: bool) -> Evidence:
     now = env.clock.now()
     day = legal_day(now)
     purpose = stated(rows)
-    allowed = _permitted(tx, rows, purpose, day, row["place_of_access"])
+    allowed = _permitted(tx, env, rows, _use(rows, purpose, day, row["place_of_access"]))
     people = _linkage(tx, rows["dataset"]["id"], allowed.ids)
     counters = _counters(rows, row, people, day)
     risk = risk_facts(tx, rows, row, required=measured)
@@ -170,8 +173,8 @@ def _scopes(rows: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _permitted(tx: Tx, rows: Mapping[str, Any], purpose: Purpose, day: date, accessed_from: str | None) -> Permitted:
-    use = Use(
+def _use(rows: Mapping[str, Any], purpose: Purpose, day: date, accessed_from: str | None) -> Use:
+    return Use(
         purpose=purpose,
         place=rows["recipient"]["place"] or "unknown",
         recipient_kind=rows["recipient"]["kind"] or "unknown",
@@ -179,7 +182,15 @@ def _permitted(tx: Tx, rows: Mapping[str, Any], purpose: Purpose, day: date, acc
         on=day,
         accessed_from=accessed_from or "",
     )
-    return permitted_of(consents_of(tx, rows["dataset"]["id"]).table, use)
+
+
+def _permitted(tx: Tx, env: Env, rows: Mapping[str, Any], use: Use) -> Permitted:
+    table = consents_of(tx, rows["dataset"]["id"]).table
+    if rows["view"]["kind"] in APART:
+        people = open_vault(tx, env, rows["dataset"]["id"])["people"]
+        objects = set(rows["view"]["objects"])
+        table = table.among({person for person, entry in people.items() if entry["samples"].keys() & objects})
+    return permitted_of(table, use)
 
 
 def _linkage(tx: Tx, dataset_id: str, ids: Sequence[str]) -> frozenset[str]:

@@ -12,6 +12,8 @@ TASKS = {
     "connectors.consent": "connectors.sheets:read_consent",
     "connectors.columns": "connectors.sheets:read_columns",
     "deid.core": "deid.run:core",
+    "deid.index_reference": "deid.run:index_reference",
+    "deid.beside": "deid.run:beside",
     "deid.copy": "deid.run:copy",
     "deid.assess": "deid.run:assess",
     "deid.leakcheck": "deid.run:leakcheck",

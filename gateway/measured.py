@@ -24,6 +24,9 @@ from policies.facts import RiskFacts
 from policies.gates import table_limits
 
 SIGN_RISK = "sign-risk"
+SHOWS_ALLELES = frozenset({"vcf", "reads", "frequencies"})
+"""Kinds in which an allele that other variants leave out can stand."""
+UNKNOWN = -1
 PERSON_LEVEL = frozenset({"vcf", "matrix", "reads", "fastq"})
 """Kinds in which a person's own values stand: whoever has theirs from elsewhere finds them."""
 Partition = Mapping[str, tuple[int, ...]]
@@ -38,10 +41,13 @@ class Measured:
     l: int  # noqa: E741  the model's own name
     linkable: bool
     tables_held: int
+    given_back: int = 0
 
     def digest(self) -> str:
         """What a signature under the risk is bound to: another number, or another view, is another risk."""
-        return digest({"core": self.core_id, "k": self.k, "l": self.l, "linkable": self.linkable})
+        found = {"core": self.core_id, "k": self.k, "l": self.l, "linkable": self.linkable}
+        # Nothing given back leaves the digest what it was, so that signatures given before it was measured still stand.
+        return digest({**found, "given_back": self.given_back} if self.given_back else found)
 
 
 def risk_facts(tx: Tx, rows: Mapping[str, Any], row: Row, *, required: bool) -> RiskFacts:
@@ -62,8 +68,17 @@ def risk_facts(tx: Tx, rows: Mapping[str, Any], row: Row, *, required: bool) -> 
         k_wanted=k,
         l_wanted=least,
         signed=tier == "controlled" and _signed(tx, rows, found),
+        signed_apart=tier == "controlled" and _signed(tx, rows, found, apart=True),
+        given_back=found.given_back,
+        substituted=_is_substituted(core["risk"] or {}),
         **_of_frequencies(core["risk"] or {}),
     )
+
+
+def _is_substituted(risk: Mapping[str, Any]) -> bool:
+    """Whether the reads were measured to have no base, tag, flag or length but the reference's."""
+    found = risk.get("reads", {})
+    return found.get("is_substituted") is True and found.get("bases_are_reference") is True
 
 
 def _of_frequencies(risk: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,7 +100,39 @@ def measure(tx: Tx, rows: Mapping[str, Any], core: Row) -> Measured:
     tables = [other for other in held if kinds.get(other["view_id"]) == "table"]
     linkable = any(kinds.get(other["view_id"]) not in {"table", "frequencies"} for other in (core, *held))
     joint = JointRisk(k=0, uniques=0, l=0) if kinds[core["view_id"]] != "table" else _joint(tx, core, tables)
-    return Measured(core_id=core["id"], k=joint.k, l=joint.l, linkable=linkable, tables_held=len(tables))
+    given_back = _given_back(core, revealing(tx, core, held))
+    return Measured(
+        core_id=core["id"], k=joint.k, l=joint.l, linkable=linkable, tables_held=len(tables), given_back=given_back
+    )
+
+
+def revealing(tx: Tx, core: Row, held: Sequence[Row]) -> list[Row]:
+    """Those of ``held`` that, beside this core view, may show what one of the two leaves out: variants and any view of
+    alleles of the same people. An older state of the same view was made by the same rules, and is none."""
+    kinds = {view["id"]: view["kind"] for view in _views(tx, [core, *held])}
+    if kinds[core["view_id"]] not in SHOWS_ALLELES:
+        return []
+    mine = _natural_people(tx, core)
+    return [
+        other
+        for other in held
+        if other["view_id"] != core["view_id"]
+        and kinds[other["view_id"]] in SHOWS_ALLELES
+        and "vcf" in {kinds[other["view_id"]], kinds[core["view_id"]]}
+        and mine & _natural_people(tx, other)
+    ]
+
+
+def _natural_people(tx: Tx, core: Row) -> set[str]:
+    members = {row["participant_id"] for row in tx.find("core_member", core_view_id=core["id"])}
+    return {row["linkage"] for row in tx.find("participant", dataset_id=core["dataset_id"]) if row["id"] in members}
+
+
+def _given_back(core: Row, others: Sequence[Row]) -> int:
+    """Alleles given back over all pairs; unknown where one pair was not looked at or could not be."""
+    known = (core["risk"] or {}).get("beside", {})
+    found = [int(known.get(other["id"], UNKNOWN)) for other in others]
+    return UNKNOWN if UNKNOWN in found else sum(found)
 
 
 def held_cores(tx: Tx, rows: Mapping[str, Any], core: Row) -> list[Row]:
@@ -142,7 +189,9 @@ def _views(tx: Tx, cores: Sequence[Row]) -> list[Row]:
     return list(tx.find("view", id=sorted({core["view_id"] for core in cores})))
 
 
-def _signed(tx: Tx, rows: Mapping[str, Any], found: Measured) -> bool:
+def _signed(tx: Tx, rows: Mapping[str, Any], found: Measured, *, apart: bool = False) -> bool:
+    """Whether somebody signed these numbers; ``apart``: somebody who is none of those who approved the item."""
     wanted = found.digest()
     given = tx.find("approval", item_id=rows["item"]["id"], act=SIGN_RISK, state="given")
-    return any(approval["digest"] == wanted for approval in given)
+    approvers = {approval["person_id"] for approval in rows["approvals"]} if apart else set()
+    return any(approval["digest"] == wanted and approval["person_id"] not in approvers for approval in given)

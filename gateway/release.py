@@ -10,7 +10,8 @@ is available before the ledger has published the event.
     decided | prepared | sealed -> requested again, when anything the decision relied on has changed
 
 Clock, storage and network arrive through ``Env``; nothing here imports them. The transform itself is
-``gateway.transform``, the gathering of facts ``gateway.evidence``, the bytes on the wire ``gateway.handover``.
+``gateway.transform`` and ``gateway.sealed_copies``, the gathering of facts ``gateway.evidence``, the bytes on the wire
+``gateway.handover``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from gateway.beside import look_beside
 from gateway.env import Actor, Env, FactsOfLog
 from gateway.errors import BadInput, Conflict, LedgerUnavailable, NotFound, Unavailable
 from gateway.evidence import Evidence, decide_release, gather
@@ -27,8 +29,9 @@ from gateway.record import FactsPending, append_event, check_clock, check_facts
 from gateway.release_row import new_release
 from gateway.reservations import count_reservations, drop_reservations, reserve
 from gateway.returns import copy_originals, gather_return, is_return
+from gateway.sealed_copies import make_copy, shred_copy
 from gateway.times import stamp
-from gateway.transform import make_copy, prepare_core_view, shred_copy
+from gateway.transform import prepare_core_view
 from policies.decide import Decision
 from policies.vocabulary import Action
 
@@ -119,7 +122,10 @@ def _decide(env: Env, row: Row) -> None:
 def _prepare(env: Env, row: Row) -> None:
     """decided -> prepared. The core view is a function of the permitted set, so an equal one is used again; what goes
     back to its owner is not transformed."""
-    _move(env, row, "prepared", core_view_id=None if is_return(row) else prepare_core_view(env, row))
+    core_id = None if is_return(row) else prepare_core_view(env, row)
+    if core_id is not None:
+        look_beside(env, row, core_id)
+    _move(env, row, "prepared", core_view_id=core_id)
 
 
 def _seal(env: Env, row: Row) -> None:

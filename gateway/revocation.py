@@ -20,8 +20,8 @@ from gateway.handover import close_release
 from gateway.ports import Row, Tx
 from gateway.record import put_fact
 from gateway.release import create_release
+from gateway.sealed_copies import shred_copy
 from gateway.times import legal_day, stamp
-from gateway.transform import shred_copy
 from policies.vocabulary import Action
 
 

@@ -40,7 +40,9 @@ def sign_risk(env: Env, actor: Actor, release_id: str) -> dict[str, Any]:
         }
         scope = row["item_id"]
         put_fact(tx, env, "approval", env.new_id(), custodian_id=row["custodian_id"], scope=scope, columns=columns)
-        return {"k": found.k, "l": found.l, "linkable": found.linkable, "tables_held": found.tables_held}
+        return {"k": found.k, "l": found.l, "linkable": found.linkable, "tables_held": found.tables_held} | {
+            "given_back": found.given_back
+        }
 
     return env.uow.run(work)
 

@@ -1,38 +1,39 @@
-"""Source to core view, core view to one recipient's sealed copy. Parsing happens in children without keys or network.
+"""Source to core view. Parsing happens in children without keys or network.
 
 The core view is a function of (dataset content, recipe closure, permitted set) and carries that as its id; it is
-measured and leak-checked on its very bytes, then frozen, encrypted at rest and never handed out. The copy is the core
-view under the project's pseudonyms, sealed once with a new data key to the key bound in the grant.
+measured and leak-checked on its very bytes, then frozen, encrypted at rest and never handed out. Of reads there is a
+file per source with somebody permitted in it. Not here: a recipient's copy (``gateway.sealed_copies``).
 """
 
 from __future__ import annotations
 
 import base64
+import hmac
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, BinaryIO, cast
 
 from deid.recipe import Recipe, load_recipe
+from gateway.assessing import Assessed, Measuring, assess
 from gateway.canonical import digest
-from gateway.crypt4gh import read_public_key, seal
 from gateway.draws import drawn_for
 from gateway.env import Env
-from gateway.errors import BadInput, Conflict, NotFound
+from gateway.errors import BadInput
 from gateway.evidence import Evidence, gather
 from gateway.hashing import HashingReader, HashingWriter
 from gateway.keys import Purpose, Scope
-from gateway.keys.pseudonyms import pseudonym
-from gateway.measured import pack_partition
 from gateway.ports import Row, Tx
-from gateway.release_row import COPY_DAYS
-from gateway.times import parse, stamp
+from gateway.reference import KIND as REFERENCE
+from gateway.reference import REMEDY, opened_reference
+from gateway.times import stamp
 from gateway.vault import open_vault
 
-ENDINGS = {"vcf": "vcf.gz", "table": "parquet", "matrix": "tsv.gz", "frequencies": "vcf.gz"}
+ENDINGS = {"vcf": "vcf.gz", "table": "parquet", "matrix": "tsv.gz", "frequencies": "vcf.gz", "reads": "bam"}
 """Kinds that can be released, and how their files end; any other is refused with its name."""
+NAME_KEY = 16
+"""Bytes of a key that reads are named with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,7 @@ class Plan:
     identifiers: Sequence[str]
     earlier: Sequence[str] | None
     drawn: Mapping[str, Any]
+    reference: Row | None
 
 
 def prepare_core_view(env: Env, row: Row) -> str:
@@ -57,49 +59,18 @@ def prepare_core_view(env: Env, row: Row) -> str:
     if env.uow.read(lambda tx: _assessed(tx, plan.core_id)):
         return plan.core_id
     env.staging.shred(plan.core_id)
-    parts, reports = [], []
-    for number, source in enumerate(plan.objects, 1):
-        part, report = _part(env, plan, source, f"{plan.view['name']}.{number}.{ENDINGS[plan.view['kind']]}")
-        parts.append(part)
-        reports.append(report)
-    env.reached("core-made")
-    _freeze(env, plan, parts, reports, _assess(env, plan, parts))
+    sources = _sources(plan)
+    with opened_reference(env, plan.dataset["root"], plan.reference) as reference:
+        parts, reports = [], []
+        for number, source in enumerate(sources, 1):
+            name = f"{plan.view['name']}.{number}.{ENDINGS[plan.view['kind']]}"
+            part, report = _part(env, _Source(plan=plan, row=source, name=name, reference=reference))
+            parts.append(part)
+            reports.append(report)
+        env.reached("core-made")
+        assessed = assess(env, _measuring(plan, reference), parts)
+    _freeze(env, plan, parts, reports, assessed)
     return plan.core_id
-
-
-def make_copy(env: Env, row: Row) -> str:
-    """Write the project's copy, sealed, and its row in state ``sealed``; the copy's id, new on every attempt."""
-    copy_id = env.new_id()
-    core, grant, key, names = env.uow.read(lambda tx: _copy_inputs(tx, env, row))
-    reader = read_public_key(key["public_key"].encode())
-    files = [_seal_part(env, f"{copy_id}-{n}", core, part, names, reader) for n, part in enumerate(core["parts"], 1)]
-    expires = min(parse(grant["valid_to"]), env.clock.now() + timedelta(days=COPY_DAYS))
-
-    def work(tx: Tx) -> None:
-        tx.insert(
-            "copy",
-            {
-                "id": copy_id,
-                "custodian_id": row["custodian_id"],
-                "release_id": row["id"],
-                "core_view_id": core["id"],
-                "project_id": grant["project_id"],
-                "key_id": key["id"],
-                "files": files,
-                "state": "sealed",
-                "killed_because": None,
-                "expires_at": stamp(expires),
-            },
-        )
-
-    env.uow.run(work)
-    return copy_id
-
-
-def shred_copy(env: Env, copy: Row) -> None:
-    """Remove the bytes of a copy that will not be handed over, or not again."""
-    for entry in copy["files"]:
-        env.copies.shred(entry["stored"])
 
 
 def view_identity(plan_of: Mapping[str, Any]) -> str:
@@ -116,6 +87,7 @@ def _plan(tx: Tx, env: Env, evidence: Evidence) -> Plan:
         raise BadInput(f"views of kind {view['kind']} cannot be released yet", code="kind_not_released")
     vault = open_vault(tx, env, dataset["id"])
     found = {row["id"]: row for row in tx.find("data_object", dataset_id=dataset["id"])}
+    references = [row for row in found.values() if row["kind"] == REFERENCE and view["kind"] == "reads"]
     identity = view_identity(
         {
             "dataset": dataset["id"],
@@ -138,6 +110,7 @@ def _plan(tx: Tx, env: Env, evidence: Evidence) -> Plan:
         drawn=drawn_for(
             _loaded(recipe), evidence.permitted.ids, vault["people"], dataset=dataset["id"], view=view["id"]
         ),
+        reference=references[0] if references else None,
     )
 
 
@@ -168,26 +141,85 @@ def _assessed(tx: Tx, core_id: str) -> bool:
     return core is not None and core["state"] == "assessed"
 
 
-def _part(env: Env, plan: Plan, source: Row, name: str) -> tuple[dict[str, Any], Any]:
-    spec = {
-        "kind": plan.view["kind"],
-        "recipe": plan.recipe["text"],
-        "files": plan.recipe["files"],
-        "participants": _participants(plan, source),
-        **_snapshot(plan, source),
-        **plan.drawn,
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """One source file on its way into the core view."""
+
+    plan: Plan
+    row: Row
+    name: str
+    reference: Mapping[str, BinaryIO]
+
+
+def _sources(plan: Plan) -> list[Row]:
+    """The files to read: of reads those with somebody permitted, whoever else stands in the dataset.
+
+    Raises BadInput where nobody is, and where the recipe needs a reference that the dataset has not.
+    """
+    if plan.view["kind"] != "reads":
+        return list(plan.objects)
+    if plan.reference is None and any("reference-substituted" in step for step in _loaded(plan.recipe).steps):
+        raise BadInput(f"{plan.view['name']}: this view needs a reference; {REMEDY}", code="no_reference")
+    sources = [source for source in plan.objects if _participants(plan, source)]
+    if not sources:
+        raise BadInput(f"{plan.view['name']}: nobody permitted has reads in its files", code="no_participants")
+    return sources
+
+
+def _part(env: Env, source: _Source) -> tuple[dict[str, Any], Any]:
+    plan, row, people = source.plan, source.row, _participants(source.plan, source.row)
+    spec = {**_recipe_spec(plan), "participants": people, **_snapshot(plan, row), **plan.drawn, **_name_key(env, plan)}
+    objects = env.objects(plan.dataset["root"])
     with ExitStack() as stack:
-        raw = HashingReader(stack.enter_context(env.objects(plan.dataset["root"]).open(source["path"])))
-        sink = HashingWriter(stack.enter_context(env.staging.create(plan.core_id, name)))
-        report = env.sandbox(
-            "deid.core", spec, inputs={"source": cast("BinaryIO", raw)}, outputs={"core": cast("BinaryIO", sink)}
-        )
-        raw.drain()
-        if raw.hexdigest() != source["checksum"]:
-            raise BadInput(f"{source['path']}: the file is not the one that was registered", code="source_changed")
-        part = {"name": name, "digest": sink.hexdigest(), "size": sink.size}
+        passes = ("source", "again") if _is_read_twice(plan) else ("source",)
+        readers = {name: HashingReader(stack.enter_context(objects.open(row["path"]))) for name in passes}
+        sink = HashingWriter(stack.enter_context(env.staging.create(plan.core_id, source.name)))
+        inputs = cast("Mapping[str, BinaryIO]", {**readers, **source.reference})
+        report = _made(env, spec, inputs, cast("BinaryIO", sink))
+        for raw in readers.values():
+            raw.drain()
+            if raw.hexdigest() != row["checksum"]:
+                raise BadInput(f"{row['path']}: the file is not the one that was registered", code="source_changed")
+    part = {"name": source.name, "digest": sink.hexdigest(), "size": sink.size}
+    if plan.view["kind"] == "reads":
+        part["people"] = sorted(set(people.values()))
+    if plan.reference is not None:
+        report["reference"] = f"sha256:{plan.reference['checksum']}"
     return part, report
+
+
+def _made(env: Env, spec: Mapping[str, Any], inputs: Mapping[str, BinaryIO], sink: BinaryIO) -> Any:
+    try:
+        return env.sandbox("deid.core", spec, inputs=inputs, outputs={"core": sink})
+    except BadInput as error:
+        if error.code not in {"no_reference", "reference_missing", "reference_differs"}:
+            raise
+        raise BadInput(f"{error}; {REMEDY}", code=error.code) from None
+
+
+def _recipe_spec(plan: Plan) -> dict[str, Any]:
+    return {"kind": plan.view["kind"], "recipe": plan.recipe["text"], "files": plan.recipe["files"]}
+
+
+def _is_read_twice(plan: Plan) -> bool:
+    """Reads under a mask: which names touch it is known only at the end of the file."""
+    return plan.view["kind"] == "reads" and any("mask" in step for step in _loaded(plan.recipe).steps)
+
+
+def _name_key(env: Env, plan: Plan) -> dict[str, str]:
+    """What reads are named with in this core view: the custodian's own key bound to the view, so that a core view made
+    anew is the same to the byte."""
+    if plan.view["kind"] != "reads":
+        return {}
+    custodian = plan.dataset["custodian_id"]
+    version = env.keys.custodian_version(custodian)
+    scope = Scope(custodian=custodian, dataset=plan.dataset["id"], project=None, version=version)
+    key = env.keys.derive(Purpose.READ_NAMES, scope)
+    return {"key": hmac.digest(key, plan.core_id.encode(), "sha256")[:NAME_KEY].hex()}
+
+
+def _measuring(plan: Plan, reference: Mapping[str, BinaryIO]) -> Measuring:
+    return Measuring(core_id=plan.core_id, spec=_recipe_spec(plan), identifiers=plan.identifiers, reference=reference)
 
 
 def _participants(plan: Plan, source: Row) -> dict[str, str]:
@@ -201,62 +233,6 @@ def _participants(plan: Plan, source: Row) -> dict[str, str]:
     if len(set(named.values())) != len(named):
         raise BadInput(f"{source['path']}: a participant has several samples in this file", code="several_samples")
     return named
-
-
-def _assess(env: Env, plan: Plan, parts: Sequence[Mapping[str, Any]]) -> Assessed:
-    spec = {"kind": plan.view["kind"], "recipe": plan.recipe["text"], "files": plan.recipe["files"]}
-    measured, findings, partitions = [], 0, []
-    for part in parts:
-        with env.staging.open(plan.core_id, part["name"]) as core:
-            found = env.sandbox("deid.assess", spec, inputs={"core": core}, outputs={})
-        if (partition := found.pop("partition", None)) is not None:
-            partitions.append(partition)
-        measured.append(found)
-        looking = {"name": part["name"], "identifiers": list(plan.identifiers)}
-        with env.staging.open(plan.core_id, part["name"]) as core:
-            findings += len(env.sandbox("deid.leakcheck", looking, inputs={"file": core}, outputs={})["findings"])
-    risk = {**worst_of(measured), "clean": not findings, "findings": findings}
-    return Assessed(risk=risk, partition=pack_partition(partitions))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assessed:
-    """The risk of a core view over all its files, and its people's classes where it is a table."""
-
-    risk: Mapping[str, Any]
-    partition: bytes | None
-
-
-def worst_of(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """One risk for a view of several files: of each number the one that protects least.
-
-    Counts of what gives a person away (``_max``) and everything not named below grow with risk; k, l and the fewest
-    people behind a count fall with it.
-    Singletons of the same person in two files add up, so ``_max`` of genotypes is summed: an upper bound.
-    """
-    whole: dict[str, Any] = {}
-    for part in parts:
-        for name, value in part.items():
-            known = whole.get(name)
-            if known is None:
-                whole[name] = value
-            elif isinstance(value, Mapping):
-                whole[name] = _worst_genomic(known, value) if name == "genomic" else {**known, **value}
-            elif isinstance(value, (int, float)):
-                whole[name] = (min if name in {"k", "l", "min_count"} else max)(known, value)
-    return whole
-
-
-def _worst_genomic(known: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    added = {name for name in other if name == "records" or name.endswith("_per_participant_max")}
-    numbers = {name: known.get(name, 0) + other[name] for name in added}
-    largest = {
-        name: max(known.get(name, value), value)
-        for name, value in other.items()
-        if name not in added and isinstance(value, (int, float))
-    }
-    rest = {name: value for name, value in other.items() if name not in known}
-    return {**known, **rest, **largest, **numbers}
 
 
 def _freeze(
@@ -278,53 +254,10 @@ def _freeze(
         }
         if tx.get("core_view", plan.core_id) is None:
             tx.insert("core_view", row)
-            members = [{"core_view_id": plan.core_id, "participant_id": person} for person in plan.permitted]
+            people = {person for part in parts for person in part.get("people", plan.permitted)}
+            members = [{"core_view_id": plan.core_id, "participant_id": person} for person in sorted(people)]
             tx.insert("core_member", *members)
         else:
             tx.update("core_view", plan.core_id, **{key: row[key] for key in row if key != "id"})
 
     env.uow.run(work)
-
-
-def _copy_inputs(tx: Tx, env: Env, row: Row) -> tuple[Row, Row, Row, dict[str, str]]:
-    core, grant = tx.get("core_view", row["core_view_id"]), tx.get("access_grant", row["grant_id"])
-    key = None if grant is None else tx.get("recipient_key", grant["encryption_key_id"])
-    if core is None or grant is None or key is None:
-        raise NotFound("core view, grant or key")
-    if core["state"] != "assessed":
-        raise Conflict("the core view is gone; the release starts again")
-    version = env.keys.custodian_version(row["custodian_id"])
-    scope = Scope(
-        custodian=row["custodian_id"], dataset=row["dataset_id"], project=grant["project_id"], version=version
-    )
-    project_key = env.keys.derive(Purpose.PSEUDONYMS, scope)
-    people = open_vault(tx, env, row["dataset_id"])["people"]
-    members = [m["participant_id"] for m in tx.find("core_member", core_view_id=core["id"])]
-    names = {person: pseudonym(project_key, bytes.fromhex(people[person]["secret"])) for person in members}
-    view = tx.get("view", core["view_id"])
-    if view is None:
-        raise NotFound("view")
-    return {**core, "key_version": version, "kind": view["kind"]}, grant, key, names
-
-
-def _seal_part(
-    env: Env, stored: str, core: Row, part: Mapping[str, Any], names: Mapping[str, str], reader: bytes
-) -> dict[str, Any]:
-    """Rewrite one part under the project's names into staging, then seal it; the plain copy is shredded at once."""
-    name = f"{part['name']}.c4gh"
-    try:
-        with env.staging.open(core["id"], part["name"]) as source, env.staging.create(stored, part["name"]) as plain:
-            spec = {"kind": core["kind"], "names": {} if core["kind"] == "frequencies" else dict(names)}
-            env.sandbox("deid.copy", spec, inputs={"core": source}, outputs={"copy": plain})
-        with env.staging.open(stored, part["name"]) as plain, env.copies.create(stored) as finished:
-            sink = HashingWriter(finished)
-            seal(plain, sink, readers=[reader], session_key=env.random.token(32), random=env.random)
-    finally:
-        env.staging.shred(stored)
-    return {
-        "name": name,
-        "stored": stored,
-        "size": sink.size,
-        "etag": sink.hexdigest(),
-        "key_version": core["key_version"],
-    }

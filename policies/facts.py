@@ -176,7 +176,11 @@ class GrantFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RiskFacts:
-    """What was measured on the very output. ``people_k`` and ``min_l`` are 0 where they do not apply."""
+    """What was measured on the very output. ``people_k`` and ``min_l`` are 0 where they do not apply.
+
+    ``given_back``: alleles left out of one of the audience's views that another shows. ``signed_apart``: the risk was
+    signed by somebody who is none of the approvers.
+    """
 
     measured: bool = False
     required: bool = True
@@ -192,6 +196,8 @@ class RiskFacts:
     overall_permille: int = -1
     snapshot: bool = False
     substituted: bool = False
+    given_back: int = -1
+    signed_apart: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,8 @@ from deid.reads.layout import REASONS, Chunk, Layout, Rewritten, default_group
 from deid.reads.plan import ReadsPlan, quality_table
 from deid.reads.reference import Reference
 from deid.reads.substitute import resorted, substitute
+from deid.reads.ties import ties_by_name
+from deid.rereading import ReadTwice
 from deid.variants.errors import VariantError
 from deid.variants.header import check_names
 from deid.variants.regions import parse_regions
@@ -183,9 +185,9 @@ def _opened(task: _Task, workers: Workers) -> tuple[Layout, bytes, Iterator[Chun
     if set(participants) - {group.sample for group in header.groups}:
         raise ReadsError("participant_missing", "a participant listed has no read group in the file")
     layout = _layout(plan, header, codes, task.key, options)
+    if (plan.substituted or plan.ties_by_name) and not header.sorted:
+        raise ReadsError("unsorted", "substituted reads and copies need a file sorted by coordinate")
     if plan.substituted and options.reference is not None:
-        if not header.sorted:
-            raise ReadsError("unsorted", "substituted reads need a file sorted by coordinate")
         options.reference.must_have(header.contigs)
     groups = [(code, participants[g.sample], g.platform) for g, code in zip(header.groups, codes, strict=True) if code]
     contigs = header.contigs
@@ -206,10 +208,12 @@ def _pieces(source: BinaryIO, options: ReadsOptions, workers: Workers) -> Iterat
         raise ReadsError("not_bam", "the file is neither BAM nor CRAM")
     if options.reference is None:
         raise ReadsError("no_reference", "a CRAM needs the reference it was written with, and none was supplied")
-    from deid.reads.cram import cram_to_bam  # a quarter of a second to load: only when asked for
+    from deid.reads.cram import cram_to_bam, stream_to_bam  # a quarter of a second to load: only when asked for
 
-    source.seek(0)
-    return cram_to_bam(source, options.reference)
+    if source.seekable() and not isinstance(source, ReadTwice):
+        source.seek(0)
+        return cram_to_bam(source, options.reference)
+    return stream_to_bam(incoming, options.reference)
 
 
 def _layout(plan: ReadsPlan, header: SourceHeader, codes: Iterable[bytes], key: bytes, options: ReadsOptions) -> Layout:
@@ -251,6 +255,9 @@ def _rewriter(layout: Layout, options: ReadsOptions) -> Callable[[Chunk], Rewrit
 def _texts(head: bytes, done: Iterable[Rewritten], layout: Layout, tally: _Tally) -> Iterator[bytes]:
     yield head
     proven = _proven(done, layout, tally)
+    if layout.plan.ties_by_name:
+        yield from ties_by_name(one.data for one in proven)
+        return
     for one in resorted(proven) if layout.plan.substituted else proven:
         yield one.data
 

@@ -16,7 +16,8 @@ from typing import BinaryIO
 import pysam
 
 from deid import bgzf
-from deid.reads.cram_check import check_cram
+from deid.htslib import PIECE, feed
+from deid.reads.cram_check import check_cram, proven_containers
 from deid.reads.cram_start import cleaned_start
 from deid.reads.errors import ReadsError
 from deid.reads.header import Contig, take_header, write_header
@@ -38,24 +39,47 @@ def cram_to_bam(source: BinaryIO, reference: Reference) -> Iterator[bytes]:
     with the record.
     """
     pysam.set_verbosity(0)
-    count = 0
     with _with_descriptor(source) as file:
         check_cram(file)
         os.lseek(file.fileno(), 0, os.SEEK_SET)  # htslib reads the descriptor, whatever Python has buffered
+        yield from _decoded(file, reference)
+
+
+def stream_to_bam(source: bgzf.Incoming, reference: Reference) -> Iterator[bytes]:
+    """As ``cram_to_bam``, of a CRAM that can be read once: each container is proven before htslib is given it.
+
+    A fault of the walk comes before what htslib makes of it; what was made before it is void.
+    """
+    pysam.set_verbosity(0)
+    pipe, walking = feed(proven_containers(source))
+    with pipe:
         try:
-            with pysam.AlignmentFile(file, "rc", reference_filename=str(reference.path), check_sq=False) as reads:
-                contigs = [
-                    Contig(name=name.encode("ascii"), length=length, md5=b"")
-                    for name, length in zip(reads.references, reads.lengths, strict=True)
-                ]
-                reference.must_have(contigs)
-                yield write_header(str(reads.header).encode(), contigs)
-                flow = iter(reads)
-                while batch := list(islice(flow, BATCH)):
-                    yield b"".join(map(to_bam, batch))
-                    count += len(batch)
-        except (OSError, ValueError, KeyError, struct.error) as error:
-            raise ReadsError("bad_cram", f"the CRAM cannot be read after record {count}") from error
+            yield from _decoded(pipe, reference)
+            while pipe.read(PIECE):
+                pass  # htslib stops at the end-of-file container, the walk at the end of the file
+        except ReadsError as error:
+            pipe.close()
+            walking.finish()
+            raise error from None
+    walking.finish()
+
+
+def _decoded(file: BinaryIO, reference: Reference) -> Iterator[bytes]:
+    count = 0
+    try:
+        with pysam.AlignmentFile(file, "rc", reference_filename=str(reference.path), check_sq=False) as reads:
+            contigs = [
+                Contig(name=name.encode("ascii"), length=length, md5=b"")
+                for name, length in zip(reads.references, reads.lengths, strict=True)
+            ]
+            reference.must_have(contigs)
+            yield write_header(str(reads.header).encode(), contigs)
+            flow = iter(reads)
+            while batch := list(islice(flow, BATCH)):
+                yield b"".join(map(to_bam, batch))
+                count += len(batch)
+    except (OSError, ValueError, KeyError, struct.error) as error:
+        raise ReadsError("bad_cram", f"the CRAM cannot be read after record {count}") from error
 
 
 def _with_descriptor(source: BinaryIO) -> BinaryIO:

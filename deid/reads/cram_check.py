@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from deid.bgzf import Incoming
 from deid.reads.errors import ReadsError
 
 DEFINITION = 26
@@ -72,31 +74,40 @@ def _joined(first: int, rest: int, more: int) -> int:
 
 
 def check_cram(source: BinaryIO) -> None:
-    """Walk the whole file from its first byte and leave it there. Raises ``ReadsError`` with the byte offset.
+    """Walk the whole file from its first byte and leave it there. Raises what ``proven_containers`` raises."""
+    for _ in proven_containers(Incoming(source)):
+        pass
+    source.seek(0)
 
-    Codes: ``truncated``, ``bad_cram``, ``cram_version`` (only 3.0 and 3.1 have checksums), ``cram_bomb``.
+
+def proven_containers(flow: Incoming) -> Iterator[bytes]:
+    """The file definition and each container as it stands, proven before it is given on; the source may be a stream.
+
+    Raises ``ReadsError`` with the byte offset: ``truncated``, ``bad_cram``, ``cram_version`` (only 3.0 and 3.1 have
+    checksums), ``cram_bomb``. A file without its end is found at its end: what was made of the beginning is void.
     """
-    start = source.read(DEFINITION)
+    start = flow.take(DEFINITION)
     if len(start) < DEFINITION:
         raise ReadsError("truncated", "the file ends inside the CRAM file definition")
     if start[4] != 3 or start[5] > 1:
         raise ReadsError("cram_version", "only CRAM 3.0 and 3.1 are read: earlier files carry no checksums")
+    yield start
     at, number, last = DEFINITION, 0, b""
-    while head := _read_head(source, at):
+    while head := _read_head(flow, at):
         container, header = head
-        body = source.read(container.length)
+        body = flow.take(container.length)
         if len(body) < container.length:
             raise ReadsError("truncated", f"the CRAM container at byte {at} is cut short")
         _check_container(container, body, at, is_first=number == 0)
         at, number, last = at + len(header) + container.length, number + 1, header + body
+        yield last
     if last != END:
         raise ReadsError("truncated", f"the CRAM end-of-file container is missing at byte {at}")
-    source.seek(0)
 
 
-def _read_head(source: BinaryIO, at: int) -> tuple[_Container, bytes] | None:
+def _read_head(flow: Incoming, at: int) -> tuple[_Container, bytes] | None:
     """The next container's header with its own bytes; None at the end of the file."""
-    data = source.read(MOST_HEAD)
+    data = flow.peek(MOST_HEAD)
     if not data:
         return None
     numbers = _Numbers(data)
@@ -119,8 +130,7 @@ def _read_head(source: BinaryIO, at: int) -> tuple[_Container, bytes] | None:
         raise ReadsError("cram_bomb", f"the CRAM container at byte {at} has an absurd length")
     if not 0 <= records <= max(FREE_RECORDS, RECORDS_PER_BYTE * length):
         raise ReadsError("cram_bomb", f"the CRAM container at byte {at} claims more records than its bytes can hold")
-    source.seek(at + numbers.at)
-    return _Container(length=length, records=records, blocks=blocks, reference=reference), data[: numbers.at]
+    return _Container(length=length, records=records, blocks=blocks, reference=reference), flow.take(numbers.at)
 
 
 def _check_container(container: _Container, body: bytes, at: int, *, is_first: bool) -> None:

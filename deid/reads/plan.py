@@ -29,7 +29,8 @@ BAD, ABSENT = 0xFE, 0xFF
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadsPlan:
-    """What is kept of reads. ``drop_flags`` are SAM FLAG bits (SAM specification section 1.4.2)."""
+    """What is kept of reads. ``drop_flags`` are SAM FLAG bits (SAM specification section 1.4.2); ``ties_by_name`` puts
+    reads of one place in the order of their new names, for a copy."""
 
     tags: tuple[str, ...] = ("RG",)
     quality: str = "bins-4"
@@ -38,6 +39,7 @@ class ReadsPlan:
     panel: Regions = field(default_factory=Regions)
     mask_except: bool = False
     substituted: bool = False
+    ties_by_name: bool = False
 
 
 Options = Mapping[str, object]

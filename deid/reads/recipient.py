@@ -1,7 +1,8 @@
 """One recipient's copy of a core view of reads: internal codes and read names become that recipient's.
 
 A second pass of the same kernel with every tag, flag and quality kept: @RG SM and ID are renamed, names are hashed once
-more under the recipient's key, and nothing is decided or left out. Two recipients share no read name.
+more under the recipient's key, and nothing is decided or left out. Two recipients share no read name, and reads of one
+place stand in the order of those names, so that they share no order either.
 """
 
 from __future__ import annotations
@@ -20,5 +21,5 @@ def copy_view(
 
     Raises ``ReadsError`` as ``core_view`` does; nobody's reads are left out, since a core view holds no others.
     """
-    plan = ReadsPlan(tags=TAGS, quality="keep", drop_flags=0)
+    plan = ReadsPlan(tags=TAGS, quality="keep", drop_flags=0, ties_by_name=True)
     return core_view(plan, core, sink, participants=names, key=key, options=options)

@@ -25,6 +25,7 @@ class Purpose(StrEnum):
 
     PSEUDONYMS = "pseudonyms"
     ROW_ORDER = "row-order"
+    READ_NAMES = "read-names"
     DATE_SHIFT = "date-shift"
     NOISE = "noise"
     MARKS = "marks"

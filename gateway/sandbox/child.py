@@ -64,7 +64,7 @@ def _package_folder(name: str) -> Path:
 def _run(order: Order) -> Any:
     module, _, function = order["target"].partition(":")
     task: Callable[..., Any] = getattr(importlib.import_module(module), function)
-    inputs = {name: _input(fd, kind) for name, (fd, kind) in order["inputs"].items()}
+    inputs = {name: _input(order, name) for name in order["inputs"]}
     outputs: dict[str, BinaryIO] = {name: os.fdopen(fd, "wb") for name, fd in order["outputs"].items()}
     result = task(order["spec"], inputs, outputs)
     for sink in outputs.values():
@@ -72,7 +72,11 @@ def _run(order: Order) -> Any:
     return result
 
 
-def _input(fd: int, kind: str) -> BinaryIO:
+def _input(order: Order, name: str) -> BinaryIO:
+    fd, kind = order["inputs"][name]
+    if name in order["named"]:
+        # Opened by its name, which a library can open again; the descriptor stays for the name leads to it.
+        return Path(order["named"][name]).open("rb")
     source = os.fdopen(fd, "rb")
     if kind == "file":
         source.seek(0)

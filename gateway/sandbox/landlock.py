@@ -7,6 +7,7 @@ The kernel's rule book is ``Documentation/userspace-api/landlock.rst``; what a k
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import platform
 import stat
@@ -54,10 +55,19 @@ def confine(readable: Iterable[Path], files: Iterable[int]) -> None:
         for path in readable:
             _allow_path(ruleset, path)
         for file in files:
-            _allow(ruleset, file, _READ_FILE)
+            _allow_file(ruleset, file)
         _checked(_call(_RESTRICT, ctypes.c_int(ruleset), ctypes.c_uint32(0)))
     finally:
         os.close(ruleset)
+
+
+def _allow_file(ruleset: int, file: int) -> None:
+    try:
+        _allow(ruleset, file, _READ_FILE)
+    except OSError as error:
+        # A file that is in memory only lies in no folder, so no rule can name it and none forbids it.
+        if error.errno != errno.EBADFD:
+            raise
 
 
 def _allow_path(ruleset: int, path: Path) -> None:

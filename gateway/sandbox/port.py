@@ -58,5 +58,6 @@ class Sandbox(Protocol):
         """The task's answer. Raises SandboxError, or what an input or output stream raised.
 
         An input that is an ``int`` or a plain open file is handed over as a read-only, seekable file, read from its
-        first byte; any other is pumped through a pipe. On any error the outputs hold an unusable beginning: discard.
+        first byte; any other is pumped through a pipe. One with a dot in its name must be a plain file, and has that
+        name in the child (``gateway.sandbox.names``). On any error the outputs hold an unusable beginning: discard.
         """

@@ -24,6 +24,7 @@ from typing import Any
 
 from gateway.crypt4gh.streams import Sink, Source
 from gateway.sandbox.confinement import Bounds, protections
+from gateway.sandbox.names import Names
 from gateway.sandbox.port import JSON, Limits, SandboxError
 from gateway.sandbox.pumps import Pumps
 
@@ -57,7 +58,7 @@ class ProcessSandbox:
         target = self.tasks.get(task)
         if target is None:
             raise SandboxError("unknown_task", f"there is no task {task}")
-        pumps = Pumps()
+        pumps, names = Pumps(), Names()
         order: dict[str, Any] = {
             "target": target,
             "spec": dict(spec),
@@ -70,12 +71,18 @@ class ProcessSandbox:
                 ports = _Ports(pumps=pumps, ends=ends, limits=limits)
                 order["inputs"] = {name: ports.input(source) for name, source in inputs.items()}
                 order["outputs"] = {name: ports.output(sink) for name, sink in outputs.items()}
+                order["named"] = names.links(order["inputs"])
                 answer = ports.answer()
                 running = _start(ports, order)
         except BaseException:
             pumps.abandon()
+            names.close()
             raise
-        return _judge(_wait(running, pumps, limits), answer.getvalue())
+        try:
+            ended = _wait(running, pumps, limits)
+        finally:
+            names.close()
+        return _judge(ended, answer.getvalue())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

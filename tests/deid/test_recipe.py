@@ -54,7 +54,8 @@ def test_the_default_recipes_load_with_their_closure_and_fit_the_schema() -> Non
     for name in defaults.NAMES:
         recipe = defaults.default_recipe(name)
         assert recipe.name == name
-        assert bool(recipe.files) == (recipe.kind in {"vcf", "table"}), "masks and hierarchies come along"
+        with_files = {"cohort-vcf-controlled", "phenotype-controlled", "reads-controlled"}
+        assert bool(recipe.files) == (name in with_files), "masks and hierarchies come along"
         schema("recipe").validate(yaml.safe_load(defaults.default_text(name)))
 
 

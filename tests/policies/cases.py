@@ -49,7 +49,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "counts": {"exome_genome_people": 190, "sensitive_people_this_year": 190, "people_this_year": 190},
     "approvals": {"people": 2, "units": 2, "by_applicant": False, "unbound": 0},
     "grant": {"state": "active", "in_period": True, "keys_bound": True, "releases_left": 3, "same_place": "yes"},
-    "risk": {"measured": True, "required": True, "clean": True, "linkable": True},
+    "risk": {"measured": True, "required": True, "clean": True, "linkable": True, "given_back": 0},
     "report_filer": {"of_owner": "yes", "authorised": "yes"},
     "integrity": {"rows_that_differ": 0, "source_readable": True, "policy_activated": True},
     "custody": {
