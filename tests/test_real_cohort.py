@@ -31,12 +31,14 @@ from tests.world import CONSENT, MANIFEST, Random, World, _csv, make_world
 LEAST = 5
 DISTRICTS = ["深圳市南山区", "深圳市福田区", "广州市天河区", "珠海市香洲区"]
 CHROMOSOMES = [*(str(n) for n in range(1, 23)), "X"]
+SOME = [*CHROMOSOMES[16:], CHROMOSOMES[5]]
+"""For every run: a sex chromosome, the ones of most sites, and an order that is not the alphabet's. All 23 are slow."""
 
 
-def source_of(shared: Path, folder: Path, names: list[str]) -> Path:
-    """A hospital's folder: the 23 files, everybody consenting but every tenth person."""
+def source_of(shared: Path, folder: Path, names: list[str], chromosomes: list[str]) -> Path:
+    """A hospital's folder: a file for each chromosome, everybody consenting but every tenth person."""
     folder.mkdir()
-    paths = [f"1KG_phase3_subset_chr{name}.vcf.gz" for name in CHROMOSOMES]
+    paths = [f"1KG_phase3_subset_chr{name}.vcf.gz" for name in chromosomes]
     for path in paths:
         shutil.copy(shared / "deid" / "vcf" / path, folder / path)
     _csv(folder / "samples.csv", [{"sample": n, "participant": f"P-{n}", "file": p} for p in paths for n in names])
@@ -117,10 +119,11 @@ def names(shared_data: Path) -> list[str]:
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.parametrize("chromosomes", [SOME, pytest.param(CHROMOSOMES, marks=pytest.mark.slow)], ids=["some", "all"])
 def test_the_real_cohort_leaves_by_law_and_is_what_it_should_be(
-    shared_data: Path, names: list[str], tmp_path: Path
+    shared_data: Path, names: list[str], chromosomes: list[str], tmp_path: Path
 ) -> None:
-    world = make_world(tmp_path, source=source_of(shared_data, tmp_path / "source", names))
+    world = make_world(tmp_path, source=source_of(shared_data, tmp_path / "source", names, chromosomes))
     item = world.apply(views=("variants", "phenotypes"))
     for steward in ("steward", "other.steward"):
         applications.approve(world.env, world.people[steward], item)
@@ -145,7 +148,8 @@ def test_the_real_cohort_leaves_by_law_and_is_what_it_should_be(
     _grant(world, item)
     released = world.release(item)
     assert released["state"] == "available"
-    _compare(world, released, shared_data, permitted, tmp_path)
+    opened = _opened(world, released, chromosomes, tmp_path)
+    _compare(opened, shared_data, permitted)
     table = world.release(item, "phenotypes")
     assert table["state"] == "available"
     _compare_table(world, table, sources, tmp_path)
@@ -208,14 +212,18 @@ def _key(world: World, room: Path) -> Path:
     return key
 
 
-def _compare(world: World, released: dict[str, Any], shared: Path, permitted: set[str], room: Path) -> None:
-    key = _key(world, room)
+def _opened(world: World, released: dict[str, Any], chromosomes: list[str], room: Path) -> dict[str, Path]:
+    """Chromosome -> what the recipient holds after opening its file."""
     files = world.row("copy", released["copy_id"])["files"]
-    assert len(files) == 23
+    opened = {chromosome: room / f"got.{chromosome}.vcf.gz" for chromosome in chromosomes}
+    for entry, plain in zip(files, opened.values(), strict=True):
+        _opened_by_the_package(world, entry["stored"], _key(world, room), plain)
+    return opened
+
+
+def _compare(opened: dict[str, Path], shared: Path, permitted: set[str]) -> None:
     samples: set[tuple[str, ...]] = set()
-    for entry, chromosome in zip(files, CHROMOSOMES, strict=True):
-        plain = room / f"got.{chromosome}.vcf.gz"
-        _opened_by_the_package(world, entry["stored"], key, plain)
+    for chromosome, plain in opened.items():
         path = shared / "deid" / "vcf" / f"1KG_phase3_subset_chr{chromosome}.vcf.gz"
         wanted = expected(path, permitted, masked())
         with pysam.VariantFile(str(plain)) as variants:
