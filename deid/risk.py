@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from deid.abreast import abreast, each_thread
 from deid.errors import TableError
 from deid.tables.classes import Classes, Sensitive, combine, group
 from deid.tables.columnar import Column
@@ -66,13 +67,16 @@ def read_released(released: BinaryIO, *, wanted: Sequence[str]) -> dict[str, Col
     The first is the participant's (``core_table`` writes it so): it is unique by design; the rest should not be.
     """
     try:
-        file = pq.ParquetFile(pa.BufferReader(released.read()))
+        content = pa.BufferReader(released.read()).read_buffer()
+        file = pq.ParquetFile(pa.BufferReader(content))
         names = file.schema_arrow.names[1:]
         names = [name for name in file.schema_arrow.names if name in names or name in wanted]
         for name in wanted:
             if name not in names:
                 raise TableError(f"released table: has no column {name!r}", code="table_column_missing")
-        return {name: _column(file, name) for name in names}
+        opened = each_thread(lambda: pq.ParquetFile(pa.BufferReader(content)))
+        made = abreast(lambda name: _column(opened(), name), names, rows=file.metadata.num_rows)
+        return dict(zip(names, made, strict=True))
     except (pa.ArrowException, OSError):
         raise TableError("released table: not a readable Parquet file", code="table_unreadable") from None
 

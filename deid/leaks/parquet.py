@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from deid.abreast import abreast, each_thread
 from deid.errors import LeakCheckError
 from deid.leakcheck import Search
 from deid.patterns import find_patterns
@@ -28,8 +29,7 @@ def search_parquet(search: Search, content: bytes) -> None:
         _outside(search, file, content)
         texts = [field.name for field in file.schema_arrow if _is_text(field.type)]
         _dictionaries(search, pq.ParquetFile(pa.BufferReader(content), read_dictionary=texts))
-        for name in file.schema_arrow.names:
-            _values(search, name, file)
+        _values(search, file, content)
     except (pa.ArrowException, OSError):
         raise LeakCheckError(f"{search.name}: not a readable Parquet file, so it is not called clean") from None
 
@@ -103,16 +103,21 @@ def _has_page(metadata: Any, place: int) -> bool:
     return any(one.has_dictionary_page or any("DICTIONARY" in word for word in one.encodings) for one in groups)
 
 
-def _values(search: Search, name: str, file: Any) -> None:
-    """The distinct values of each group of rows, as text."""
-    where = f"parquet:values:{name}"
-    for group in range(file.metadata.num_row_groups):
-        column = file.read_row_group(group, columns=[name]).column(0)
-        if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
-            _texts(search, where, pa.array([str(value) for value in column.to_pylist()], pa.string()))
-            continue
-        plain = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
-        _texts(search, where, plain.unique().cast(pa.string()))
+def _values(search: Search, file: Any, content: bytes) -> None:
+    """The distinct values of each column in each group of rows, as text."""
+    parts = [(name, group) for name in file.schema_arrow.names for group in range(file.metadata.num_row_groups)]
+    opened = each_thread(lambda: pq.ParquetFile(pa.BufferReader(content)))
+    read = abreast(lambda part: _distinct(opened(), *part), parts, rows=file.metadata.num_rows)
+    for (name, _), values in zip(parts, read, strict=True):
+        _texts(search, f"parquet:values:{name}", values)
+
+
+def _distinct(file: Any, name: str, group: int) -> Any:
+    column = file.read_row_group(group, columns=[name]).column(0)
+    if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
+        return pa.array([str(value) for value in column.to_pylist()], pa.string())
+    plain = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+    return plain.unique().cast(pa.string())
 
 
 def _texts(search: Search, where: str, values: Any) -> None:

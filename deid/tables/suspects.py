@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from deid import native
+from deid.abreast import abreast, each_thread
 from deid.needles import SHORT, SHORT_DIGITS
 
 Bytes = npt.NDArray[np.uint8]
@@ -55,16 +56,22 @@ def _texts(parquet: bytes) -> Iterator[bytes]:
     yield "\n".join(about).encode().lower()
     few: dict[str, None] = {}
     many: list[bytes] = []
-    for name in file.schema_arrow.names:
-        for group in range(file.metadata.num_row_groups):
-            column = file.read_row_group(group, columns=[name]).column(0)
-            values = column.unique().cast(pa.string()).drop_null()
-            if len(values) <= len(column) // 2 or len(values) < 1000:
-                few.update(dict.fromkeys(values.to_pylist()))
-            else:
-                many.append("\n".join(values.to_pylist()).encode().lower())
+    parts = [(name, group) for name in file.schema_arrow.names for group in range(file.metadata.num_row_groups)]
+    opened = each_thread(lambda: pq.ParquetFile(pa.BufferReader(parquet)))
+    for is_few, values in abreast(lambda part: _distinct(opened(), *part), parts, rows=file.metadata.num_rows):
+        if is_few:
+            few.update(dict.fromkeys(values.to_pylist()))
+        else:
+            many.append("\n".join(values.to_pylist()).encode().lower())
     yield "\n".join(few).encode().lower()
     yield from many
+
+
+def _distinct(file: Any, name: str, group: int) -> tuple[bool, Any]:
+    """The distinct values of one column in one group of rows, and whether they are few."""
+    column = file.read_row_group(group, columns=[name]).column(0)
+    values = column.unique().cast(pa.string()).drop_null()
+    return len(values) <= len(column) // 2 or len(values) < 1000, values
 
 
 def _short(low: Any) -> Any:

@@ -257,3 +257,22 @@ def test_the_text_of_the_source_is_held_no_longer_than_it_is_read(tmp_path: Path
         tracemalloc.stop()
     assert held["looking for direct identifiers"] > 8_000_000
     assert max(held["changing values"], held["finding classes"], held["looking for leaks"]) < 6_000_000
+
+
+@pytest.mark.parametrize("method", ["full-domain", "local-recoding"])
+def test_columns_read_two_at_a_time_change_neither_a_byte_nor_the_report(
+    monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    source = source_of(rows_of(400))
+    alone = run(source, method)
+    monkeypatch.setattr("deid.abreast.WORTH", 1)
+    assert run(source, method) == alone
+
+
+def test_columns_read_two_at_a_time_hide_no_identifier(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deid.abreast.WORTH", 1)
+    rows = rows_of()
+    rows[7][6] = rows[90][1]  # a name in the column that stays
+    with pytest.raises(DeidError) as raised:
+        run(source_of(rows))
+    assert raised.value.code == "leak_found"
