@@ -423,4 +423,7 @@ CASES: list[tuple[str, Callable[[World, Tx], None], Facts]] = [
     ("a flow that was never packaged", both(flowing(forecast_records=100, unit="people"),
       updating("item", package_id=None)),
      {"view.flow": "continuous", "filings.report_covers_package": False, **UNBOUND}),
+    ("reads of nobody's, for a view of reads is about those in its files", updating("view", kind="reads", objects=[]),
+     {"view.kind": "reads", "consents.total": 0, "consents.permitted": 0, "counts.exome_genome_people": 0,
+      "counts.sensitive_people_this_year": 0, "counts.people_this_year": 0}),
 ]  # fmt: skip

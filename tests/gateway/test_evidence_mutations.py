@@ -38,7 +38,7 @@ SAME = {
     # A word that is not one of the vocabulary is unknown, whichever it is.
     *(
         (name, word)
-        for name in ("_outcome", "_permitted", "_cooperation", "_counters", "stated")
+        for name in ("_outcome", "_use", "_cooperation", "_counters", "stated")
         for word in ("'unknown!'", "'!'")
     ),
 }
