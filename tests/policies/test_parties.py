@@ -152,6 +152,15 @@ draw_holdings = st.lists(
 )
 
 
+def test_shares_stated_beyond_the_whole_are_scaled_down_to_it_and_leave_a_question() -> None:
+    held = [
+        Holding(holder="fund", of="lab", share=Fraction(6, 10)),
+        Holding(holder="state", of="lab", share=Fraction(9, 10)),
+    ]
+    found = control_of("lab", Ownership(places=PLACES, holdings=held))
+    assert (found.known_share, found.foreign) == (Fraction(6, 15), "unknown")
+
+
 def by_walking(holdings: list[Holding], unit: str) -> float:
     """Another way to the same number: money put on the unit walks up the graph until it is outside or at home."""
     here, out = {unit: 1.0}, 0.0
