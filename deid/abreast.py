@@ -7,7 +7,6 @@ read one column after the other, for a thread costs more than it saves there.
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
@@ -22,16 +21,13 @@ def abreast(work: Callable[[Item], Made], items: Iterable[Item], *, rows: int) -
     if rows < WORTH:
         yield from map(work, items)
         return
-    from concurrent.futures import Future, ThreadPoolExecutor  # only where it pays
+    from deid.variants.stream import Workers  # only where it pays
 
-    with ThreadPoolExecutor(2) as pool:
-        ahead: deque[Future[Made]] = deque()
-        for item in items:
-            ahead.append(pool.submit(work, item))
-            if len(ahead) > 2:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
+    workers = Workers(2, ahead=3)
+    try:
+        yield from workers.over(work, items)
+    finally:
+        workers.close()
 
 
 def each_thread(make: Callable[[], Made]) -> Callable[[], Made]:

@@ -67,7 +67,7 @@ def read_released(released: BinaryIO, *, wanted: Sequence[str]) -> dict[str, Col
     The first is the participant's (``core_table`` writes it so): it is unique by design; the rest should not be.
     """
     try:
-        content = pa.BufferReader(released.read()).read_buffer()
+        content = pa.py_buffer(released.read())
         file = pq.ParquetFile(pa.BufferReader(content))
         names = file.schema_arrow.names[1:]
         names = [name for name in file.schema_arrow.names if name in names or name in wanted]

@@ -16,12 +16,10 @@ from typing import Any
 
 from gateway.consent_rows import rows_that_differ
 from gateway.events import Disclosure, commits, opens
-from gateway.ledger.facts import FactIndex
 from gateway.ledger.line import CLOSED, ENDED, OPEN, RETIRED, Chain, Origin, Part
 from gateway.ledger.log import TreeFiles
-from gateway.ledger.receipt import read_checkpoint
 from gateway.origins import line_of
-from gateway.ports import LogFiles, Row, Tx
+from gateway.ports import Row, Tx
 from gateway.verifier.merkle import leaf_hash
 
 STEP = 512
@@ -40,11 +38,6 @@ class DatabaseAudit:
     wrong: tuple[str, ...]
 
 
-def audit_database(tx: Tx, files: LogFiles, index: FactIndex) -> DatabaseAudit:
-    """``audit_chain`` of a house with one log; ``index`` was refreshed just before."""
-    return audit_chain(tx, Chain([Part(origin=read_checkpoint(files)[1].origin, start=0, files=files, index=index)]))
-
-
 def audit_chain(tx: Tx, index: Chain) -> DatabaseAudit:
     """Compare everything with every log that is not retired; the size reached is the size the audit speaks of."""
     wrong: list[str] = []
@@ -55,7 +48,7 @@ def audit_chain(tx: Tx, index: Chain) -> DatabaseAudit:
         for row in tx.find(table):
             rows += 1
             seen.add((table, row["id"]))
-            state = _fact_state(tx, index, table, row)
+            state = fact_state(tx, index, table, row)
             pending += state == "pending"
             if state == "differs":
                 wrong.append(f"{table}:{row['id']}")
@@ -67,7 +60,8 @@ def audit_chain(tx: Tx, index: Chain) -> DatabaseAudit:
     return DatabaseAudit(rows=rows, entries=index.size - index.first, pending=pending, wrong=tuple(sorted(set(wrong))))
 
 
-def _fact_state(tx: Tx, index: Chain, table: str, row: Row) -> str:
+def fact_state(tx: Tx, index: Chain, table: str, row: Row) -> str:
+    """Whether a row ``equals`` its newest leaf, ``differs``, or is ``pending``: its entry is not published yet."""
     known = index.newest(table, row["id"])
     if known is not None and known.version == row["version"]:
         equal = (

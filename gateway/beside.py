@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
 from gateway.env import Env
-from gateway.errors import BadInput
 from gateway.evidence import release_rows
-from gateway.hashing import HashingReader
+from gateway.hashing import HashingReader, prove_registered
 from gateway.measured import UNKNOWN, held_cores, revealing
 from gateway.ports import Row, Tx
 from gateway.vault import open_vault
@@ -121,7 +120,5 @@ def _of_parts(env: Env, look: _Look, source: Row, parts: Sequence[Mapping[str, A
         inputs = cast("Mapping[str, BinaryIO]", {**readers, **others})
         found = env.sandbox("deid.beside", spec, inputs=inputs, outputs={})
         for raw in readers.values():
-            raw.drain()
-            if raw.hexdigest() != source["checksum"]:
-                raise BadInput(f"{source['path']}: the file is not the one that was registered", code="source_changed")
+            prove_registered(raw, source["path"], source["checksum"])
     return int(found["given_back"])

@@ -159,7 +159,9 @@ def open_env(
     used_clock = clock or SystemClock()
     journal = open_journal(settings, home, keys, uow)
     origins = open_origins(home, keys, uow, used_clock, random)
-    opened = _Logs(settings, keys, uow, used_clock, home=home, journal=journal, origins=origins, halt=halt)
+    opened = _Logs(
+        settings=settings, keys=keys, uow=uow, clock=used_clock, home=home, journal=journal, origins=origins, halt=halt
+    )
     env = Env(
         uow=uow,
         clock=used_clock,
@@ -178,55 +180,56 @@ def open_env(
     return env, engine
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Logs:
     """Opens one log of the line."""
 
-    def __init__(self, settings: Settings, keys: FileKeys, uow: SqlUnitOfWork, clock: Clock, **parts: Any) -> None:
-        self._settings, self._keys, self._uow, self._clock = settings, keys, uow, clock
-        self._home: Home = parts["home"]
-        self._journal: Journal | None = parts["journal"]
-        self._origins: LogOrigins = parts["origins"]
-        self._halt: Callable[[], None] = parts["halt"]
+    settings: Settings
+    keys: FileKeys
+    uow: SqlUnitOfWork
+    clock: Clock
+    home: Home
+    journal: Journal | None
+    origins: LogOrigins
+    halt: Callable[[], None]
 
     def open(self, one: Origin) -> tuple[EmbeddedLedger, DiskLogFiles]:
         """Its ledger and its files."""
         start, random = one.start or 0, SystemRandomness()
-        files = DiskLogFiles(self._home.log(one.number), halt=self._halt)
-        lease = SqlLease(self._uow, one.name, holder=random.token(16).hex(), clock=self._clock, seconds=LEASE_SECONDS)
-        cosigning = open_cosigning(self._settings, files, self._clock)
+        files = DiskLogFiles(self.home.log(one.number), halt=self.halt)
+        lease = SqlLease(self.uow, one.name, holder=random.token(16).hex(), clock=self.clock, seconds=LEASE_SECONDS)
+        cosigning = open_cosigning(self.settings, files, self.clock)
         sequencer = Sequencer(
-            outbox=SqlOutbox(self._uow, one.name, start=start),
+            outbox=SqlOutbox(self.uow, one.name, start=start),
             files=files,
-            signer=next(self._keys.ledger_signers(one.name)),
-            clock=self._clock,
+            signer=next(self.keys.ledger_signers(one.name)),
+            clock=self.clock,
             origin=one.name,
             fence=lease.take,
             floor=lambda: max(self._journalled(one), cosigning.floor() if cosigning else 0),
-            signers=partial(signer_of, self._keys, one.name),
-            further=[line for _, line in further_lines(self._settings, self._keys, one.name, random)],
+            signers=partial(signer_of, self.keys, one.name),
+            further=[line for _, line in further_lines(self.settings, self.keys, one.name, random)],
         )
-        journal = self._journal
+        journal = self.journal
         keep = (lambda _size: None) if journal is None else (lambda size: journal.append(start + size))
-        pages = SealedPages(
-            self._home.facts(one.number), origin=one.name, seal=self._keys.wrap, unseal=self._keys.unwrap
-        )
+        pages = SealedPages(self.home.facts(one.number), origin=one.name, seal=self.keys.wrap, unseal=self.keys.unwrap)
         side = self._side(one, files)
         log = EmbeddedLedger(sequencer, files, lease, cosigners=cosigning, journal=keep, pages=pages, side=side)
         return log, files
 
     def _side(self, one: Origin, files: DiskLogFiles) -> Callable[[int], None]:
         """What keeps the SM3 side root, where the settings want one."""
-        if not self._settings.sm3_root:
+        if not self.settings.sm3_root:
             return lambda _size: None
-        key, line = sm2_line(one.name, _seed(self._keys, KeyName.LEDGER_SM2), SystemRandomness().token)
-        kept = DiskLogFiles(self._home.facts(one.number))
-        memory = Memory(kept, one.name, seal=self._keys.wrap, unseal=self._keys.unwrap)
-        return SideRoot(files, key, line, clock=self._clock, memory=memory).advance
+        key, line = sm2_line(one.name, _seed(self.keys, KeyName.LEDGER_SM2), SystemRandomness().token)
+        kept = DiskLogFiles(self.home.facts(one.number))
+        memory = Memory(kept, one.name, seal=self.keys.wrap, unseal=self.keys.unwrap)
+        return SideRoot(files, key, line, clock=self.clock, memory=memory).advance
 
     def _journalled(self, one: Origin) -> int:
         """How many entries of this log the journal has."""
-        end = 0 if self._journal is None else self._journal.end()
-        ceiling = self._origins.ceiling(one.name)
+        end = 0 if self.journal is None else self.journal.end()
+        ceiling = self.origins.ceiling(one.name)
         return (end if ceiling is None else min(end, ceiling)) - (one.start or 0)
 
 

@@ -6,6 +6,8 @@ import hashlib
 import io
 from typing import Any, BinaryIO
 
+from gateway.errors import BadInput
+
 
 class HashingReader(io.RawIOBase):
     """Passes bytes through and keeps their SHA-256, so that what was transformed is what was registered."""
@@ -36,6 +38,13 @@ class HashingReader(io.RawIOBase):
     def hexdigest(self) -> str:
         """SHA-256 of all that was read."""
         return self._total.hexdigest()
+
+
+def prove_registered(raw: HashingReader, path: str, checksum: str) -> None:
+    """Read to the end, and raise BadInput (``source_changed``) unless the file was the one of that SHA-256."""
+    raw.drain()
+    if raw.hexdigest() != checksum:
+        raise BadInput(f"{path}: the file is not the one that was registered", code="source_changed")
 
 
 class HashingWriter(io.RawIOBase):

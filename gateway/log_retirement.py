@@ -15,9 +15,9 @@ from datetime import date
 from functools import partial
 from typing import Any
 
+from gateway.audit import fact_state
 from gateway.env import Env
 from gateway.errors import BadInput, Rewritten
-from gateway.events import commits
 from gateway.ledger.line import CLOSED, RETIRED, Chain, Origin
 from gateway.origins import line_of
 from gateway.ports import Tx
@@ -79,14 +79,12 @@ def _state_anew(env: Env, chain: Callable[[], Chain]) -> int:
 
 def _again(tx: Tx, *, env: Env, facts: Chain, rows: list[tuple[str, str]]) -> None:
     for table, row_id in rows:
-        row, known = tx.get(table, row_id), facts.newest(table, row_id)
-        if row is None or known is None or row["version"] < known.version:
+        row = tx.get(table, row_id)
+        state = "differs" if row is None else fact_state(tx, facts, table, row)
+        if state == "differs":
             raise Rewritten(f"{table}:{row_id} is not what the ledger says; nothing is retired over it")
-        if row["version"] > known.version:
-            continue  # it has changed meanwhile, and has a newer leaf for it, or the audit will say so
-        if not commits(row, tx.fact_shapes(table, row), known.commitment_root):
-            raise Rewritten(f"{table}:{row_id} is not what the ledger says; nothing is retired over it")
-        put_fact(tx, env, table, row_id, columns={})
+        if state == "equals":  # else it has changed meanwhile, and a newer leaf of it is on its way
+            put_fact(tx, env, table, row_id, columns={})
 
 
 def _record(env: Env, held: Origin, ended: date, years: int) -> None:

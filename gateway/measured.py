@@ -19,6 +19,7 @@ from typing import Any
 
 from deid.joint import JointRisk, joint_risk
 from gateway.canonical import digest
+from gateway.consent_rows import consents_of
 from gateway.ports import Row, Tx
 from policies.facts import RiskFacts
 from policies.gates import table_limits
@@ -125,7 +126,8 @@ def revealing(tx: Tx, core: Row, held: Sequence[Row]) -> list[Row]:
 
 def _natural_people(tx: Tx, core: Row) -> set[str]:
     members = {row["participant_id"] for row in tx.find("core_member", core_view_id=core["id"])}
-    return {row["linkage"] for row in tx.find("participant", dataset_id=core["dataset_id"]) if row["id"] in members}
+    linkage = consents_of(tx, core["dataset_id"]).linkage
+    return {linkage[person] for person in members if person in linkage}
 
 
 def _given_back(core: Row, others: Sequence[Row]) -> int:
@@ -163,9 +165,9 @@ def _joint(tx: Tx, core: Row, tables: Sequence[Row]) -> JointRisk:
 def _renamed(tx: Tx, core: Row, other: Row, partition: Partition) -> Partition:
     """The other dataset's people under the names they have here, by linkage key; strangers drop out."""
     here = defaultdict(list)
-    for row in tx.find("participant", dataset_id=core["dataset_id"]):
-        here[row["linkage"]].append(row["id"])
-    there = {row["id"]: row["linkage"] for row in tx.find("participant", dataset_id=other["dataset_id"])}
+    for person, linkage in consents_of(tx, core["dataset_id"]).linkage.items():
+        here[linkage].append(person)
+    there = consents_of(tx, other["dataset_id"]).linkage
     return {name: cells for person, cells in partition.items() for name in here.get(there.get(person, ""), ())}
 
 

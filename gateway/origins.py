@@ -32,8 +32,8 @@ def line_of(tx: Tx) -> list[Origin]:
 
 def present_origin(tx: Tx) -> str | None:
     """The log that an entry of this transaction belongs to; None before the first."""
-    line = line_of(tx)
-    return line[-1].name if line else None
+    rows = tx.find("log_state")
+    return str(max(rows, key=_number)["id"]) if rows else None
 
 
 def next_name(name: str, year: int) -> str:
@@ -51,10 +51,10 @@ class LogOrigins:
 
     def line(self) -> Sequence[Origin]:
         """See ``Origins``."""
-        rows = self._uow.read(lambda tx: tx.find("log_state"))
-        if not rows or rows[0]["number"] is None:
+        found = self._uow.read(_made_line)
+        if not found:
             self._uow.run(self._make_first)
-        found = self._uow.read(line_of)
+            found = self._uow.read(line_of)
         return [one for one in found if one.state != RETIRED]
 
     def end(self, last: Origin, year: int) -> None:
@@ -168,8 +168,18 @@ def _year(tx: Tx, name: str) -> int:
     return legal_day(parse(first[0]["at"])).year if first and first[0]["at"] else MAXYEAR
 
 
+def _made_line(tx: Tx) -> list[Origin]:
+    """``line_of``; empty also where the only row is one from before there were others."""
+    rows = tx.find("log_state", number=None)
+    return [] if rows else line_of(tx)
+
+
+def _number(row: Row) -> int:
+    return 1 if row["number"] is None else int(row["number"])
+
+
 def _origin(tx: Tx, row: Row) -> Origin:
-    number = 1 if row["number"] is None else int(row["number"])
+    number = _number(row)
     start = 0 if number == 1 else row["start"]
     return Origin(
         number=number,

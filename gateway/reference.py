@@ -8,19 +8,17 @@ it is not believed.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import BinaryIO
 
 from gateway.env import Env
-from gateway.errors import BadInput
+from gateway.hashing import HashingReader, prove_registered
 from gateway.ports import Row
 
 KIND = "reference"
 FASTA, INDEX = "reference.fa", "reference.fa.fai"
-PIECE = 1 << 20
 REMEDY = "add the FASTA the reads were aligned to under the manifest's files, kind: reference, and register it again"
 
 
@@ -44,13 +42,9 @@ def opened_reference(env: Env, root: str, reference: Row | None) -> Iterator[Map
 
 
 def _prove(file: BinaryIO, reference: Row) -> None:
-    digest = hashlib.sha256()
     file.seek(0)
-    while piece := file.read(PIECE):
-        digest.update(piece)
+    prove_registered(HashingReader(file), reference["path"], reference["checksum"])
     file.seek(0)
-    if digest.hexdigest() != reference["checksum"]:
-        raise BadInput(f"{reference['path']}: the reference is not the one that was registered", code="source_changed")
 
 
 @contextmanager

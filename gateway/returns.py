@@ -23,7 +23,7 @@ from gateway.env import Actor, Env
 from gateway.errors import BadInput, Conflict, NotFound
 from gateway.evidence import Evidence
 from gateway.filing_facts import standing_filings
-from gateway.hashing import HashingReader, HashingWriter
+from gateway.hashing import HashingReader, HashingWriter, prove_registered
 from gateway.lawbook import SCOPE, in_force
 from gateway.party_facts import class_of
 from gateway.ports import Row, Tx
@@ -75,7 +75,10 @@ def request_return(env: Env, actor: Actor, *, dataset_id: str, key_id: str, rele
 def gather_return(tx: Tx, env: Env, row: Row) -> Evidence:
     """The facts of a return, stored in the same shape as a release's: everybody in the dataset goes home."""
     rows, law = _rows(tx, row), in_force(tx, env)
-    recipient, people = rows["recipient"], sorted(p["id"] for p in tx.find("participant", dataset_id=row["dataset_id"]))
+    recipient, people = (
+        rows["recipient"],
+        [one for (one,) in tx.pick("participant", ("id",), dataset_id=row["dataset_id"])],
+    )
     facts = Facts(
         person=PersonFacts(
             foreign_individual=rows["requester"]["foreign_individual"] or "unknown",
@@ -194,9 +197,7 @@ def _seal_original(env: Env, stored: str, rows: Mapping[str, Any], source: Row, 
         sink = HashingWriter(stack.enter_context(env.copies.create(stored)))
         reader = read_public_key(rows["key"]["public_key"].encode())
         seal(cast("BinaryIO", raw), sink, readers=[reader], session_key=env.random.token(32), random=env.random)
-        raw.drain()
-        if raw.hexdigest() != source["checksum"]:
-            raise BadInput(f"{source['path']}: the file is not the one that was registered", code="source_changed")
+        prove_registered(raw, source["path"], source["checksum"])
     return {
         "name": f"{number:04}-{PurePosixPath(source['path']).name}.c4gh",
         "stored": stored,

@@ -22,7 +22,7 @@ from gateway.draws import drawn_for
 from gateway.env import Env
 from gateway.errors import BadInput
 from gateway.evidence import Evidence, gather
-from gateway.hashing import HashingReader, HashingWriter
+from gateway.hashing import HashingReader, HashingWriter, prove_registered
 from gateway.keys import Purpose, Scope
 from gateway.ports import Row, Tx
 from gateway.reference import KIND as REFERENCE
@@ -177,9 +177,7 @@ def _part(env: Env, source: _Source) -> tuple[dict[str, Any], Any]:
         inputs = cast("Mapping[str, BinaryIO]", {**readers, **source.reference})
         report = _made(env, spec, inputs, cast("BinaryIO", sink))
         for raw in readers.values():
-            raw.drain()
-            if raw.hexdigest() != row["checksum"]:
-                raise BadInput(f"{row['path']}: the file is not the one that was registered", code="source_changed")
+            prove_registered(raw, row["path"], row["checksum"])
     part = {"name": source.name, "digest": sink.hexdigest(), "size": sink.size}
     if plan.view["kind"] == "reads":
         part["people"] = sorted(set(people.values()))

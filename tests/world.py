@@ -15,11 +15,15 @@ import numpy as np
 
 from gateway import accounts, applications, datasets, filings, grants, packages, release
 from gateway.accounts import NewPerson
+from gateway.audit import DatabaseAudit, audit_chain
 from gateway.bootstrap import make_home, open_env
 from gateway.crypt4gh import generate_keypair, open_sealed, write_public_key
 from gateway.demo.people import COMPANY, HOSPITAL, UNIVERSITY, papers
 from gateway.demo.story import ETHICS, PURPOSE
 from gateway.env import Actor, Env
+from gateway.ledger import DiskLogFiles, FactIndex
+from gateway.ledger.line import Chain, Part
+from gateway.ledger.receipt import read_checkpoint
 from gateway.record import put_fact
 from gateway.settings import Settings
 from policies.consent import set_digest
@@ -122,6 +126,15 @@ class World:
         entry = self.row("copy", released["copy_id"])["files"][number]
         with self.env.copies.open(entry["stored"]) as sealed:
             return open_sealed(io.BytesIO(sealed.read()), self.private[who]).read()
+
+
+def audited(env: Env, home: Path) -> DatabaseAudit:
+    """Every row of a house with one log, compared with that log as it lies on disk."""
+    files = DiskLogFiles(home / "ledger")
+    index = FactIndex(files)
+    index.refresh()
+    chain = Chain([Part(origin=read_checkpoint(files)[1].origin, start=0, files=files, index=index)])
+    return env.uow.read(lambda tx: audit_chain(tx, chain))
 
 
 def make_world(

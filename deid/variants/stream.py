@@ -66,8 +66,8 @@ class Workers:
     Threads and not ``concurrent.futures``, whose loading costs a short task more than its threads save.
     """
 
-    def __init__(self, threads: int) -> None:
-        self._ahead = 4 * threads
+    def __init__(self, threads: int, *, ahead: int | None = None) -> None:
+        self._ahead = 4 * threads if ahead is None else ahead
         self._queue: SimpleQueue[_Task | None] = SimpleQueue()
         self._stopped = False
         wanted = threads if threads > 1 else 0

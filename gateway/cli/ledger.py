@@ -128,7 +128,8 @@ def ledger_retire(origin: str, as_json: AsJson = False) -> None:
 
     def remove(one: Origin) -> None:
         for folder in (home.log(one.number), home.facts(one.number)):
-            shutil.rmtree(folder, ignore_errors=not folder.exists())
+            if folder.exists():
+                shutil.rmtree(folder)
 
     try:
         years = settings.ledger_retention_years

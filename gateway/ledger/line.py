@@ -150,8 +150,7 @@ class LineOfLogs:
 
     def sync(self) -> int:
         """See ``env.Ledger``; turns the year where it has turned."""
-        last, start, log = self._present()
-        del last
+        _, start, log = self._present()
         return start + log.sync()
 
     def confirm(self) -> int:

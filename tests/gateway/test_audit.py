@@ -13,12 +13,11 @@ from sqlalchemy.exc import IntegrityError
 from typer.testing import CliRunner
 
 from gateway import applications
-from gateway.audit import DatabaseAudit, audit_database
+from gateway.audit import DatabaseAudit
 from gateway.cli.app import app
-from gateway.ledger import DiskLogFiles, FactIndex
 from gateway.release import advance, request_release
 from gateway.store.tables import FACT_TABLES, fact_columns, metadata
-from tests.world import World, make_world
+from tests.world import World, audited, make_world
 
 PLAIN = ("outbox", "disclosure", "log_state", "consent")
 OWN_TIMES = {
@@ -28,10 +27,7 @@ OWN_TIMES = {
 
 
 def audit(world: World) -> DatabaseAudit:
-    files = DiskLogFiles(world.settings.home / "ledger")
-    index = FactIndex(files)
-    index.refresh()
-    return world.env.uow.read(lambda tx: audit_database(tx, files, index))
+    return audited(world.env, world.settings.home)
 
 
 def released(world: World) -> str:

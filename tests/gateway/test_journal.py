@@ -14,20 +14,18 @@ from sqlalchemy import make_url
 from typer.testing import CliRunner
 
 from gateway.accounts import actor_of_token, sign_in
-from gateway.audit import audit_database
 from gateway.bootstrap import open_env, open_journal, read_home
 from gateway.cli.app import app
 from gateway.env import Actor, Env
 from gateway.errors import BadInput, Gone, LedgerUnavailable, NotAllowed, NotSignedIn
 from gateway.handover import list_files
 from gateway.journal import Journal, Replayed, replay
-from gateway.ledger import DiskLogFiles, FactIndex
 from gateway.release import advance, request_release
 from gateway.revocation import revoke_grant, withdraw_participant
 from gateway.settings import Settings
 from gateway.verifier import verify_log
 from tests.plugins.postgres import Server
-from tests.world import ENGINES, PASSWORD, World
+from tests.world import ENGINES, PASSWORD, World, audited
 
 
 @dataclass
@@ -150,10 +148,7 @@ def test_the_log_goes_on_where_it_was_seen_last_and_the_whole_house_adds_up(
     for kept in (before, restored.kept):
         verdict = verify_log(folder, key=None, since=kept)
         assert verdict.state == "proven", verdict
-    files = DiskLogFiles(folder)
-    index = FactIndex(files)
-    index.refresh()
-    assert restored.env.uow.read(lambda tx: audit_database(tx, files, index)).wrong == ()
+    assert audited(restored.env, restored.settings.home).wrong == ()
 
 
 def test_tokens_copies_and_counts_of_before_do_not_live_on(world: World, day: Callable[..., Restored]) -> None:

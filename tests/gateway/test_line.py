@@ -272,7 +272,17 @@ def test_a_log_is_retired_whole_after_its_retention_and_the_house_goes_on(any_wo
     assert len(said(world, "log.retire")) == 1
 
 
-def test_a_changed_row_gets_no_new_leaf_and_stops_the_retirement(world: World) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE person SET unit = 'elsewhere' WHERE id = '{}'",
+        "UPDATE person SET version = version + 1 WHERE id = '{}'",
+        "UPDATE person SET unit = 'elsewhere', version = version + 1 WHERE id = '{}'",
+        "DELETE FROM person WHERE id = '{}'",
+    ],
+    ids=["changed", "raised", "changed and raised", "gone"],
+)
+def test_a_changed_row_gets_no_new_leaf_and_stops_the_retirement(world: World, change: str) -> None:
     world.env.ledger.sync()
     to_next_year(world)
     world.env.ledger.sync()
@@ -280,7 +290,7 @@ def test_a_changed_row_gets_no_new_leaf_and_stops_the_retirement(world: World) -
     world.env.ledger.sync()
     row = world.env.uow.read(lambda tx: tx.find("person"))[0]
     with world.env.uow.engine.begin() as connection:  # type: ignore[attr-defined]
-        connection.exec_driver_sql(f"UPDATE person SET unit = 'elsewhere' WHERE id = '{row['id']}'")  # noqa: S608
+        connection.exec_driver_sql(change.format(row["id"]))
     with pytest.raises(Rewritten, match=f"person:{row['id']}"):
         retired(world, line(world)[0].name)
     assert folders(world)[0].is_dir()
