@@ -1,17 +1,28 @@
-"""Logs to examine; ``shared_data`` moves to tests/conftest.py with the foundation."""
+"""Logs to examine, and a second opinion on every one of them.
+
+Whatever a test of this folder asks ``verify_log`` or ``verify_line``, the file for a regulator is asked too: it shares
+no line with the package, so the two are oracles of each other. What they answer must be the same but for the words.
+"""
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.ledger import DiskLogFiles, integrate, sign_checkpoint
 from gateway.verifier.note import VerifierKey, parse_checkpoint
+from gateway.verifier.succession import verify_line
+from gateway.verifier.verify import Verdict
 
 
 @dataclass
@@ -76,3 +87,32 @@ def log(tmp_path: Path) -> SignedLog:
 @pytest.fixture
 def entries() -> Callable[..., list[bytes]]:
     return some_entries
+
+
+@pytest.fixture(scope="session")
+def script(repository: Path) -> ModuleType:
+    """``docs/verify_ledger.py``."""
+    spec = importlib.util.spec_from_file_location("verify_ledger", repository / "docs/verify_ledger.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["verify_ledger"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def both(script: ModuleType, folders: Path | Sequence[Path], **given: Any) -> Verdict:
+    """What the package says; the script has been seen to say the same."""
+    line = [folders] if isinstance(folders, Path) else folders
+    ours = verify_line(line, **given)
+    state, signed, place, _ = script.verify(line, **given)
+    assert (state, *signed, place) == (ours.state, ours.size, ours.root_b64, ours.place), ours.detail
+    return ours
+
+
+@pytest.fixture(autouse=True)
+def _a_second_opinion(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, script: ModuleType) -> None:
+    for name in ("verify_log", "verify_line"):
+        # The side root is the one thing the script does not look at.
+        if hasattr(request.module, name) and not request.module.__name__.endswith("test_side"):
+            monkeypatch.setattr(request.module, name, partial(both, script))

@@ -1,44 +1,28 @@
-"""The single file for a regulator says what the package says, case by case, and needs nothing of ours."""
+"""The single file for a regulator says what the package says, case by case, and needs nothing of ours.
+
+Every other test of this folder asks it too: see ``conftest.py``.
+"""
 
 from __future__ import annotations
 
 import ast
-import importlib.util
 import json
 import random
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import pytest
-
 from gateway.ledger import DiskLogFiles, make_receipt
 from gateway.verifier import verify_log
-from gateway.verifier.script import make_script
+from tests.gateway.verifier.conftest import both
 from tests.gateway.witness.conftest import Log as WitnessedLog
 from tests.gateway.witness.conftest import Witnesses
 
 Log = Any  # tests/gateway/verifier/conftest.py: SignedLog
 NAME = "docs/verify_ledger.py"
-
-
-@pytest.fixture(scope="module")
-def script(repository: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("verify_ledger", repository / NAME)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["verify_ledger"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_script_is_made_from_the_package_as_it_is_now(repository: Path) -> None:
-    assert (repository / NAME).read_text("utf-8") == make_script()
 
 
 def test_it_imports_the_standard_library_and_cryptography_alone(repository: Path) -> None:
@@ -53,9 +37,7 @@ def test_it_imports_the_standard_library_and_cryptography_alone(repository: Path
 
 
 def agree(script: ModuleType, folder: Path, **given: Any) -> str:
-    ours, theirs = verify_log(folder, **given), script.verify_log(folder, **given)
-    assert asdict(ours) == asdict(theirs)
-    return ours.state
+    return both(script, folder, **given).state
 
 
 def test_both_say_the_same_of_every_kind_of_evidence(script: ModuleType, log: Log, entries: Any) -> None:

