@@ -67,12 +67,19 @@ def count_edges(world: World, act: Callable[[World], object]) -> int:
 def at_edge(world: World, number: int, act: Callable[[World], T], other: Callable[[World], object]) -> T:
     """Do ``act``; at its edge of that number the ``other`` acts, from beginning to end."""
     rival = reopened(world)
+    acted: list[int] = []
 
     def reach(edge: int) -> None:
         if edge == number:
             other(rival)
+            acted.append(edge)
 
-    return act(watched(world, reach)[0])
+    try:
+        done = act(watched(world, reach)[0])
+    finally:
+        ENGINES.pop().dispose()  # or a server runs out of connections, and the other's act fails unseen
+    assert acted == [number], "the other came, and was not turned away"
+    return done
 
 
 def releasing(item: str) -> Callable[[World], dict[str, Any]]:
