@@ -229,7 +229,7 @@ def read_given(given):
 #         "tile/L/..." 256 hashes of level L: at 0 those of the entries, above that the roots of the full tiles below.
 #         A tile that is not full yet has its width at the end, ".p/17".
 
-PATH = re.compile(r"tile/(entries|[0-9]{1,2})/((?:x[0-9]{3}/)*[0-9]{3})(?:\.p/([0-9]{1,3}))?")
+PATH = re.compile(r"tile/(entries|[0-5]?[0-9]|6[0-3])/((?:x[0-9]{3}/)*[0-9]{3})(?:\.p/([0-9]{1,3}))?")
 
 
 def tile_path(level, index, width=256):
@@ -508,10 +508,12 @@ def read_policy(text):
         words = line.split()
         known = witnesses.keys() | groups.keys()
         match words:
-            case [] | ["log", _, *_]:
+            case []:
                 pass
             case [word, *_] if word.startswith("#"):
                 pass
+            case ["log", key, *_]:
+                read_key(key)
             case ["witness", name, key, *_] if name not in known | {"none"}:
                 witnesses[name] = read_key(key, (COSIGNATURE, ML_DSA_44))
             case ["group", name, needed, *members] if name not in known | {"none"}:

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from gateway import applications
 from gateway.audit import DatabaseAudit
 from gateway.cli.app import app
+from gateway.record import record_refused_act
 from gateway.release import advance, request_release
 from gateway.store.tables import FACT_TABLES, fact_columns, metadata
 from tests.world import World, audited, make_world
@@ -111,6 +112,23 @@ def test_an_event_taken_out_of_the_middle_of_the_outbox_is_named(world: World) -
     world.env.ledger.sync()
     execute(world, "DELETE FROM outbox WHERE position = 7")
     assert "outbox:position 7" in audit(world).wrong
+
+
+def test_a_first_log_that_is_said_to_begin_elsewhere_is_named(world: World) -> None:
+    world.env.ledger.sync()
+    execute(world, "UPDATE log_state SET start = 1")
+    assert audit(world).wrong == (f"log_state:{world.env.ledger.origin}",)
+
+
+def test_a_waiting_entry_that_names_a_log_which_takes_none_is_named(world: World) -> None:
+    world.env.ledger.sync()
+    world.env.uow.run(
+        lambda tx: record_refused_act(tx, world.env, world.people["researcher"], act="test", about="x", rules=())
+    )
+    assert audit(world).wrong == ()
+    waiting = world.env.uow.read(lambda tx: tx.find("outbox", position=None))[0]["entry_id"]
+    execute(world, "UPDATE outbox SET origin = 'of.another/year' WHERE position IS NULL")
+    assert audit(world).wrong == (f"outbox:{waiting}",)
 
 
 def test_the_command_proves_finds_and_cannot_tell(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

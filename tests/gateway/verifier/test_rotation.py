@@ -34,7 +34,11 @@ class Seeded:
 
 
 def note(made: Rotation, *signers: Seeded) -> bytes:
-    return made.text + b"\n" + b"".join(signature_line(one.vkey, one.sign(made.text)) for one in signers)
+    return signed(made.text, *signers)
+
+
+def signed(text: bytes, *signers: Seeded) -> bytes:
+    return text + b"\n" + b"".join(signature_line(one.vkey, one.sign(text)) for one in signers)
 
 
 class Rotating:
@@ -165,27 +169,40 @@ def forgeries() -> dict[str, bytes]:
         "another log": note(Rotation(number=1, size=300, old=one.vkey, new=other.vkey), one, other),
         "another number": note(Rotation(number=2, size=300, old=one.vkey, new=two.vkey), one, two),
         "another old key": note(Rotation(number=1, size=300, old=Seeded(9).vkey, new=two.vkey), Seeded(9), two),
+        "a size in another spelling": signed(text.replace(b"size 300", b"size 0300"), one, two),
+        "no log's name": signed(text.replace(b"origin gateway.example/provisions\n", b""), one, two),
         "a further line of text": text + b"more x\n\n" + note(good, one, two).split(b"\n\n")[1],
     }
 
 
 @pytest.mark.parametrize("name", forgeries())
-def test_a_change_that_is_not_signed_for_by_both_or_does_not_follow_is_refused(name: str) -> None:
+def test_a_change_that_is_not_signed_for_by_both_or_does_not_follow_is_refused(
+    name: str, tmp_path: Path, entries: Any
+) -> None:
     data = forgeries()[name]
     with pytest.raises(ValueError, match=r"."):
         read_log_keys(Seeded(1).vkey, {"rotation/1": data}.get)
+    log = Rotating(tmp_path / "ledger", entries)
+    log.files.write("rotation/1", data)
+    verdict = verify_log(log.folder, key=None)
+    assert (verdict.state, verdict.place) == ("tampered", "rotation/1")
 
 
-def test_changes_never_go_back_in_size_and_a_key_never_comes_back() -> None:
+def test_changes_never_go_back_in_size_and_a_key_never_comes_back(tmp_path: Path, entries: Any) -> None:
     one, two, three = Seeded(1), Seeded(2), Seeded(3)
     first = note(Rotation(number=1, size=300, old=one.vkey, new=two.vkey), one, two)
     back = note(Rotation(number=2, size=299, old=two.vkey, new=three.vkey), two, three)
     again = note(Rotation(number=2, size=300, old=two.vkey, new=one.vkey), two, one)
     good = note(Rotation(number=2, size=300, old=two.vkey, new=three.vkey), two, three)
     assert read_log_keys(one.vkey, {"rotation/1": first, "rotation/2": good}.get).sizes == (300, 300)
+    log = Rotating(tmp_path / "ledger", entries)
+    log.files.write("rotation/1", first)
     for second in (back, again):
         with pytest.raises(ValueError, match="does not follow"):
             read_log_keys(one.vkey, {"rotation/1": first, "rotation/2": second}.get)
+        log.files.write("rotation/2", second)
+        verdict = verify_log(log.folder, key=None)
+        assert (verdict.state, verdict.place) == ("tampered", "rotation/2")
 
 
 def test_a_rotation_can_never_be_read_as_a_head_nor_a_head_as_a_rotation() -> None:

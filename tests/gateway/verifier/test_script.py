@@ -11,12 +11,21 @@ import random
 import shutil
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pytest
+
 from gateway.ledger import DiskLogFiles, make_receipt
 from gateway.verifier import verify_log
+from gateway.verifier.note import parse_note, parse_vkey, read_checkpoint_text
+from gateway.verifier.policy import parse_policy, parse_witness_key
+from gateway.verifier.proof import parse_proof
+from gateway.verifier.tiles import parse_path
 from tests.gateway.verifier.conftest import both
 from tests.gateway.witness.conftest import Log as WitnessedLog
 from tests.gateway.witness.conftest import Witnesses
@@ -65,6 +74,100 @@ def test_both_say_the_same_of_every_changed_byte(script: ModuleType, log: Log) -
         path.write_bytes(whole)
     (log.folder / "tile" / "stray").write_bytes(b"")
     assert agree(script, log.folder, key=log.vkey) == "tampered"
+
+
+PIECES = (
+    "",
+    " ",
+    "  ",
+    "\n",
+    "\n\n",
+    "\r",
+    "\t",
+    "\u2014",
+    "\u00a0",
+    "\x7f",
+    "+",
+    "=",
+    "/",
+    ".",
+    "-",
+    "0",
+    "1",
+    "00",
+    "=\n",
+    "none",
+    "x",
+)
+"""What an edit puts in: everything that these formats give a meaning to, or must not."""
+
+
+def edited(chance: random.Random, text: str) -> str:
+    """One to three small edits: a piece put in, a stretch left out, doubled or swapped with another."""
+    for _ in range(chance.randint(1, 3)):
+        start = chance.randrange(len(text) + 1)
+        end = min(len(text), start + chance.choice((0, 1, 1, 2, 5, 20)))
+        put = chance.choice((*PIECES, text[start:end] * 2, chr(chance.randrange(32, 127))))
+        text = text[:start] + put + text[end:]
+    lines = text.split("\n")
+    if chance.random() < 0.2:
+        first, second = chance.randrange(len(lines)), chance.randrange(len(lines))
+        lines[first], lines[second] = lines[second], lines[first]
+    return "\n".join(lines)
+
+
+def answered(read: Callable[[Any], object], given: Any) -> tuple[bool, str]:
+    """Whether it was read, and why not."""
+    try:
+        read(given)
+    except (ValueError, KeyError) as error:
+        return False, str(error)
+    return True, ""
+
+
+def readers(script: ModuleType, log: Log, witnesses: Witnesses) -> Iterator[tuple[str, list[str], Any, Any]]:
+    """Each format: a good text or more, the package's reader and the script's."""
+    signed = (log.folder / "checkpoint").read_text("utf-8")
+    receipts = [make_receipt(DiskLogFiles(log.folder), index).decode() for index in (0, 599)]
+    lines = [f"witness {name} {witness.key} http://{name}" for name, witness in witnesses.each.items()]
+    groups = ["# ours", "group G 2 w0 w1 w2", "group H any w0 w1", "group I all G H", "quorum I", ""]
+    policies = ["\n".join([f"log {log.vkey}", *lines, *groups]), "\n".join([*lines, "quorum none"])]
+    extra = receipts[1].replace("\n", "\nextra AAAA\n", 1)
+    yield "note", [signed, signed + signed.split("\n\n")[1]], parse_note, script.read_note
+    yield "head", [signed.split("\n\n")[0] + "\n"], read_checkpoint_text, script.read_head
+    yield "receipt", [*receipts, extra], parse_proof, script.read_receipt
+    yield "key", [log.vkey], parse_vkey, script.read_key
+    witness = str(witnesses.each["w0"].key)
+    yield "witness key", [witness], parse_witness_key, lambda text: script.read_key(text, (b"\x04", b"\x06"))
+    yield "policy", policies, parse_policy, script.read_policy
+    paths = ["tile/0/x001/234", "tile/entries/000.p/17", "tile/63/999"]
+    yield "path", paths, parse_path, partial(path_read, script)
+
+
+def path_read(script: ModuleType, path: str) -> None:
+    if script.read_path(path) is None:
+        raise ValueError("no path")
+
+
+SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 16))]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_both_read_the_same_texts_and_refuse_the_same(script: ModuleType, log: Log, tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    accepted, refused = Counter[str](), Counter[str]()
+    for name, texts, ours, theirs in readers(script, log, Witnesses(tmp_path / "witnesses", WitnessedLog())):
+        in_bytes = name in ("note", "head", "receipt")
+        for _ in range(1000):
+            text = edited(chance, chance.choice(texts))
+            given = text.encode() if in_bytes else text
+            (one, why), (other, otherwise) = answered(ours, given), answered(theirs, given)
+            assert one == other, f"{name}: {given!r}: {why!r} and {otherwise!r}"
+            (accepted if one else refused)[name] += 1
+        for text in texts:
+            assert answered(theirs, text.encode() if in_bytes else text)[0], name
+    assert min(refused.values()) > 100, "most edits are refused"
+    assert set(accepted) >= {"policy", "receipt", "head", "path"}, "and some are not"
 
 
 def test_an_insider_who_rewrites_the_whole_log_is_caught_by_the_witnesses(
