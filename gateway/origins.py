@@ -150,13 +150,26 @@ def end_in(tx: Tx, name: str, following: str) -> None:
 
 
 def replayed_turn(tx: Tx, entry: Row) -> None:
-    """A closing entry came back from the journal: so did the turn that it was part of."""
+    """A closing entry came back from the journal: so did the turn that it was part of.
+
+    A house that was restored from a backup may have begun a turn of its own before it was replayed. That one never was:
+    its closing entry goes, and whatever waits, which no log has, belongs to the log that truly followed.
+    """
     if entry["type"] != "log.end":
         return
     said = json.loads(entry["body"])
-    state = next(one.state for one in line_of(tx) if one.name == said["origin"])
-    if state == OPEN:
-        end_in(tx, str(said["origin"]), str(said["public"]["next"]))
+    name, following = str(said["origin"]), str(said["public"]["next"])
+    ended = next(one for one in line_of(tx) if one.name == name)
+    if ended.state not in (OPEN, ENDED):
+        return
+    for row in tx.find("log_state", number=ended.number + 1):
+        if row["id"] != following:
+            tx.delete("log_state", id=row["id"])
+    for waiting in tx.find("outbox", position=None):
+        tx.delete("outbox", entry_id=waiting["entry_id"])
+        if waiting["type"] != "log.end":
+            tx.insert("outbox", {key: waiting[key] for key in waiting if key != "seq"} | {"origin": following})
+    end_in(tx, name, following)
 
 
 def _year(tx: Tx, name: str) -> int:

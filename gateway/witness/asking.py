@@ -60,13 +60,18 @@ class Cosigning:
         signed, head = read_checkpoint(self._files)
         body = format_request(old=0, proof=(), signed_checkpoint=signed)
         sizes: dict[str, int] = {}
+        strangers = []
         for name, reply in self._all(lambda name: self._posts[name](body)).items():
             if reply is not None and reply.status == 200:
                 sizes[name] = head.size
             elif reply is not None and reply.status == 409:
                 sizes[name] = _size(reply)
+            elif reply is not None and reply.status in (403, 404):
+                strangers.append(name)
         if self._policy.satisfied(set(self._policy.witnesses) - set(sizes)):
-            raise LedgerUnavailable("too few witnesses can be reached to know what they have seen; nothing is signed")
+            why = "too few witnesses can be reached to know what they have seen; nothing is signed"
+            why += f" ({', '.join(strangers)}: give them this log's log.vkey)" if strangers else ""
+            raise LedgerUnavailable(why)
         self._seen |= sizes
         return max(sizes.values(), default=0)
 

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from sqlalchemy import make_url
 from typer.testing import CliRunner
 
 from gateway.accounts import actor_of_token, sign_in
-from gateway.bootstrap import open_env, open_journal, read_home
+from gateway.bootstrap import begun_logs, open_env, open_journal, read_home
 from gateway.cli.app import app
 from gateway.env import Actor, Env
 from gateway.errors import BadInput, Gone, LedgerUnavailable, NotAllowed, NotSignedIn
@@ -24,6 +25,8 @@ from gateway.release import advance, request_release
 from gateway.revocation import revoke_grant, withdraw_participant
 from gateway.settings import Settings
 from gateway.verifier import verify_log
+from gateway.verifier.succession import verify_line
+from tests.gateway import test_line
 from tests.plugins.postgres import Server
 from tests.world import ENGINES, PASSWORD, World, audited
 
@@ -245,3 +248,39 @@ def test_the_journal_opens_with_the_backup_key_and_with_no_other_key_of_the_hous
     (folder / "backup.v1").chmod(0o600)
     restored.env = opened(world, restored.settings)
     assert restored.replay().entries > 0
+
+
+@pytest.mark.parametrize("later", [0, 370], ids=["in the same year", "a year later"])
+def test_a_backup_from_before_the_year_turned_learns_the_turn_and_the_withdrawal_after_it(
+    world: World, day: Callable[..., Restored], later: int
+) -> None:
+    def today(env: Env) -> None:
+        test_line.to_next_year(world)
+        env.ledger.sync()
+        withdrawal(world)(env)
+
+    restored = day(today)
+    world.clock.moved += timedelta(days=later)
+    for _ in range(2):  # it tries to turn the year by itself, and what it took in meanwhile waits
+        with pytest.raises(LedgerUnavailable, match=r"restored backup|ledger replay"):
+            restored.env.ledger.confirm()
+        test_line.act(restored.env, "meanwhile")
+    assert restored.replay().entries > 0
+    true = world.env.uow.read(lambda tx: begun_logs(world.settings, tx))
+    logs = restored.env.uow.read(lambda tx: begun_logs(restored.settings, tx))
+    assert [one.name for one, _ in logs[:2]] == [one.name for one, _ in true]
+    assert len(logs) == (3 if later else 2)
+    for one, folder in true:
+        verdict = verify_line([at for _, at in logs], key=None, since=(folder / "checkpoint").read_bytes())
+        assert verdict.state == "proven", (one.name, verdict)
+    world.env, world.settings = restored.env, restored.settings
+    assert test_line.audited(world).wrong == ()
+    rows = restored.env.uow.read(lambda tx: tx.find("outbox"))
+    assert sum(row["type"] == "log.end" for row in rows) == len(logs) - 1
+    assert sum(b"meanwhile" in bytes(row["body"]) and row["position"] is not None for row in rows) == 2
+    if later:
+        return
+    released = world.release(world.granted())
+    assert released["state"] == "available"
+    members = restored.env.uow.read(lambda tx: tx.find("core_member", core_view_id=released["core_view_id"]))
+    assert len(members) == 39

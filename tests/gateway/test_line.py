@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from gateway import log_retirement
 from gateway.audit import DatabaseAudit, audit_chain
 from gateway.bootstrap import begun_logs, open_env, read_home
+from gateway.cli.app import app
 from gateway.env import Actor, Env
 from gateway.errors import BadInput, LedgerUnavailable, Rewritten
 from gateway.ledger.line import CLOSED, ENDED, OPEN, LineOfLogs, Origin
@@ -345,3 +347,29 @@ def test_a_row_of_the_old_log_that_is_gone_is_found_in_the_new_year(world: World
     with world.env.uow.engine.begin() as connection:  # type: ignore[attr-defined]
         connection.exec_driver_sql(f"DELETE FROM filing WHERE id = '{row['id']}'")  # noqa: S608
     assert audited(world).wrong == (f"filing:{row['id']}",)
+
+
+def test_the_command_retires_a_log_after_its_retention_and_says_what_it_did(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.env.ledger.sync()
+    to_next_year(world)
+    world.env.ledger.sync()
+    first = line(world)[0]
+    old = folders(world)[0]
+    monkeypatch.setenv("TONGGUAN_HOME", str(world.settings.home))
+    monkeypatch.setenv("TONGGUAN_LEDGER_RETENTION_YEARS", "3")
+    monkeypatch.setattr("gateway.machine.SystemClock.now", lambda _self: world.clock.now())
+    run = CliRunner()
+    early = run.invoke(app, ["ledger", "retire", first.name])
+    assert isinstance(early.exception, BadInput)
+    assert "kept for 3 years" in str(early.exception)
+    assert old.is_dir()
+    world.clock.moved += timedelta(days=4 * 366)
+    done = run.invoke(app, ["ledger", "retire", first.name, "--json"])
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    assert (said["name"], said["entries"]) == (first.name, first.size)
+    assert said["restated"] > 0
+    assert not old.exists()
+    assert run.invoke(app, ["ledger", "audit", "--db"]).exit_code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import shutil
 import threading
 from collections.abc import Iterator
@@ -14,19 +15,21 @@ import httpx2
 import pytest
 from typer.testing import CliRunner
 
-from gateway.bootstrap import open_env
+from gateway.bootstrap import begun_logs, open_env
 from gateway.cli.app import app
 from gateway.errors import LedgerUnavailable
 from gateway.receipts import outcome_entry, outcome_receipt
 from gateway.record import record_refused_act
 from gateway.release import advance, request_release
 from gateway.verifier import verify_log
-from gateway.verifier.note import VerifierKey, parse_vkey
-from gateway.verifier.policy import parse_policy
+from gateway.verifier.note import VerifierKey, parse_note, parse_vkey
+from gateway.verifier.policy import cosigners, parse_policy
 from gateway.verifier.receipt import check_receipt
+from gateway.verifier.succession import verify_line
 from gateway.witness import Reply, Witness
 from gateway.witness_http import HttpPost, witness_server
 from tests.gateway.ledger.conftest import SeededSigner
+from tests.gateway.test_line import to_next_year
 from tests.gateway.witness.conftest import Witnesses
 from tests.world import ENGINES, World
 
@@ -168,3 +171,57 @@ def test_a_witness_without_a_network_is_asked_and_answers_by_file(
     assert refused.exit_code == 1
     assert "ask again with --old" in refused.output
     assert run.invoke(app, ["witness", "init", str(tmp_path / "w"), "--name", "x"]).exit_code != 0
+
+
+def next_key(world: World, monkeypatch: pytest.MonkeyPatch) -> VerifierKey:
+    """What ``tongguan ledger next-key`` prints for whoever runs a witness."""
+    monkeypatch.setenv("TONGGUAN_HOME", str(world.settings.home))
+    done = CliRunner().invoke(app, ["ledger", "next-key", "--json"])
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    key = parse_vkey(said["vkey"])
+    assert key.name == said["origin"]
+    return key
+
+
+@pytest.mark.parametrize("told", [2, 1], ids=["two witnesses were told the next key", "one was told"])
+def test_the_year_turns_for_witnesses_that_were_told_the_next_key_and_else_nothing_leaves(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: int
+) -> None:
+    keys = [log_key(world), next_key(world, monkeypatch)]
+    witnesses = house_witnesses(world, tmp_path / "witnesses")
+    for name in list(witnesses.each)[:told]:
+        signer = SeededSigner(f"witness.example/{name}", bytes([int(name[1:]) + 1]) * 32)
+        witnesses.each[name] = Witness(signer, keys, root=tmp_path / "witnesses" / name, clock=world.clock)
+    policy = tmp_path / "policy"
+    with ExitStack() as stack:
+        lines = [
+            f"witness {name} {one.key} {stack.enter_context(served(witnesses, name))}"
+            for name, one in witnesses.each.items()
+        ]
+        policy.write_text("\n".join([*lines, "group G 2 w0 w1 w2", "quorum G"]), "utf-8")
+        env, engine = open_env(world.settings.model_copy(update={"witness_policy": str(policy)}), clock=world.clock)
+        ENGINES.append(engine)
+        me = world.people["researcher"]
+        before = request_release(env, me, item_id=world.ids["item"], view_id=world.views["variants"])
+        assert advance(env, before["id"])["state"] == "available"
+        to_next_year(world)
+        if told < 2:
+            with pytest.raises(LedgerUnavailable, match=r"w1, w2: give them this log's log\.vkey"):
+                env.ledger.confirm()
+            return
+        world.env = env
+        row = request_release(env, me, item_id=world.granted(), view_id=world.views["variants"])
+        assert advance(env, row["id"])["state"] == "available"
+        receipt, kept = outcome_receipt(env, me, row["id"]), outcome_entry(env, me, row["id"])
+        old = outcome_receipt(env, me, before["id"])
+    text = policy.read_text("utf-8")
+    checked = check_receipt(receipt, entry=base64.b64decode(kept["entry"]), key=keys[1], policy=parse_policy(text))
+    assert checked.witnesses == ("w0", "w1")
+    folders = [folder for _, folder in world.env.uow.read(lambda tx: begun_logs(world.settings, tx))]
+    for receipts in ([receipt], [old], [old, receipt]):
+        verdict = verify_line(folders, key=str(keys[0]), receipts=receipts, policy=text)
+        assert verdict.state == "proven", verdict
+    assert "cosigned by w0, w1" in verdict.detail
+    ended = (folders[0] / "checkpoint").read_bytes()
+    assert len(cosigners(parse_note(ended), parse_policy(text))) >= 2, "the old log too, to its last entry"
