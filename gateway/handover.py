@@ -14,9 +14,9 @@ from typing import Any
 
 from gateway.delivery.ranges import covered, merge
 from gateway.env import Actor, Env
-from gateway.errors import Conflict, Gone, NotAllowed, NotFound
+from gateway.errors import Conflict, Gone, NotAllowed, NotFound, Unavailable
 from gateway.ports import Row, Tx
-from gateway.record import append_event, draft
+from gateway.record import append_event, check_clock, draft
 from gateway.returns import is_return, may_still_have
 from gateway.times import parse, stamp
 from policies.vocabulary import Action
@@ -88,7 +88,7 @@ def may_go_on(env: Env, actor: Actor, opened: OpenedFile) -> bool:
     def work(tx: Tx) -> bool:
         try:
             copy = _copy_to_hand_over(tx, env, actor, opened.release_id)
-        except (NotFound, Conflict, Gone, NotAllowed):
+        except (NotFound, Conflict, Gone, NotAllowed, Unavailable):
             return False
         session = None if actor.session_id is None else tx.get("session", actor.session_id)
         alive = session is None or session["ended_at"] is None
@@ -215,6 +215,7 @@ def _covered(tx: Tx, copy_id: str, name: str) -> int:
 
 
 def _copy_to_hand_over(tx: Tx, env: Env, actor: Actor, release_id: str) -> Row:
+    check_clock(tx, env)  # days count here: of the copy, and of the grant
     release = tx.get("release", release_id)
     if release is None or not may_carry(actor, release):
         raise NotFound("release")

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
 
 import pytest
 from starlette.testclient import TestClient
 
 from gateway.api.app import create_app
+from gateway.bootstrap import open_env
+from gateway.machine import SystemClock
 from tests.world import PASSWORD, World
 
 
@@ -115,6 +120,33 @@ def test_a_guard_without_news_lets_no_byte_leave(client: TestClient, world: Worl
     guard._heard = float("-inf")
     answer = client.get(link, headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+
+
+@pytest.mark.parametrize("days", [-1, 1], ids=["back", "forward"])
+def test_a_clock_set_by_a_day_is_503_and_no_byte_leaves_until_it_is_right(world: World, days: int) -> None:
+    """The clock of the house is a machine's: it can be set, and how long the machine has run cannot."""
+    env, engine = open_env(world.settings, clock=SystemClock(lambda: world.clock.now().timestamp(), time.monotonic))
+    with TestClient(create_app(env), raise_server_exceptions=False) as client:
+        link, headers, _ = available(client, world)
+        world.clock.moved += timedelta(days=days)
+        for ask in (partial(client.get, link), partial(client.get, "/me"), partial(client.get, "/applications")):
+            answer = ask(headers=headers)
+            assert (answer.status_code, answer.json()["code"]) == (503, "unavailable"), answer.text
+        world.clock.moved -= timedelta(days=days)
+        assert client.get(link, headers=headers).status_code == 200
+    engine.dispose()
+
+
+def test_a_gateway_started_with_a_clock_before_the_last_entry_hands_nothing_over(
+    client: TestClient, world: World
+) -> None:
+    link, headers, _ = available(client, world)
+    world.clock.moved -= timedelta(hours=1)
+    answer = client.get(link, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert "clock" in answer.json()["detail"]
+    world.clock.moved += timedelta(hours=1)
+    assert client.get(link, headers=headers).status_code == 200
 
 
 def test_inv18_errors_repeat_no_value_and_hold_no_trace(client: TestClient) -> None:
