@@ -3,7 +3,7 @@
 Explicit values win over the environment, the environment over the file. A variable with our prefix, or a key of the
 file, that is not a setting is refused by name: a misspelt switch must not silently leave a door as it was.
 Nothing else in the gateway reads the environment. Whether a home is a demo or a real one is no setting: the home itself
-carries that mark for good (``gateway.bootstrap``).
+carries that mark for good (``gateway.home``).
 """
 
 from __future__ import annotations

@@ -14,10 +14,11 @@ import httpx2
 import typer
 import uvicorn
 
-from gateway.bootstrap import make_home, open_env, read_home
+from gateway.bootstrap import make_home, open_env
 from gateway.cli.founding import found_house
 from gateway.cli.show import read_yaml
 from gateway.errors import BadInput
+from gateway.home import read_home
 from gateway.logs import configure_logs
 from gateway.settings import Settings, home_is_named, load_settings
 from gateway.telemetry import send_traces

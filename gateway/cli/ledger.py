@@ -11,22 +11,16 @@ from typing import Annotated, Any, cast
 import typer
 
 from gateway.audit import audit_chain
-from gateway.bootstrap import (
-    SystemRandomness,
-    begun_logs,
-    database_url,
-    further_lines,
-    open_env,
-    open_journal,
-    open_keys,
-    read_home,
-)
+from gateway.bootstrap import open_env
 from gateway.errors import BadInput, GatewayError
+from gateway.home import database_url, read_home
+from gateway.house_logs import begun_logs, further_lines, open_journal, open_keys
 from gateway.journal import replay
 from gateway.key_rotation import rotate_log_key
 from gateway.ledger import DiskLogFiles, FactIndex, verifier_key
 from gateway.ledger.line import Chain, LineOfLogs, Origin, Part
 from gateway.log_retirement import retire
+from gateway.machine import SystemRandomness
 from gateway.origins import line_of, next_name
 from gateway.settings import Settings, load_settings
 from gateway.store.transactions import SqlUnitOfWork, open_engine

@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
-from gateway.bootstrap import begun_logs, open_env
+from gateway.bootstrap import open_env
 from gateway.cli import receipts, reports
 from gateway.cli.ledger import ledger
 from gateway.cli.show import AsJson
+from gateway.house_logs import begun_logs
 from gateway.settings import load_settings
 from gateway.verifier.__main__ import main as verify_main
 

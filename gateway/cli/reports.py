@@ -11,11 +11,11 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from gateway.bootstrap import SystemClock, database_url
 from gateway.cli.ledger import home_logs
 from gateway.cli.show import AsJson, show, table
 from gateway.errors import BadInput, LedgerUnavailable, Rewritten
 from gateway.following import follow
+from gateway.home import database_url
 from gateway.ledger import DiskLogFiles
 from gateway.ledger.log import read_entries
 from gateway.ledger.receipt import read_checkpoint
@@ -31,6 +31,7 @@ from gateway.ledger_reports import (
     plain_cell,
     read_log,
 )
+from gateway.machine import SystemClock
 from gateway.openings import open_counts
 from gateway.ports import Tx
 from gateway.preservation import COLUMNS as ANNUAL_COLUMNS

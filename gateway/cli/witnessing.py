@@ -10,15 +10,17 @@ import typer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
-from gateway.bootstrap import SystemClock, open_cosigning, open_env
+from gateway.bootstrap import open_env
 from gateway.cli.ledger import home_logs
 from gateway.cli.show import AsJson, show
 from gateway.errors import BadInput, LedgerUnavailable
+from gateway.house_logs import open_cosigning
 from gateway.keys.files import FileSigner
 from gateway.ledger import DiskLogFiles
 from gateway.ledger.line import ENDED
 from gateway.ledger.log import TreeFiles
 from gateway.ledger.receipt import read_checkpoint
+from gateway.machine import SystemClock
 from gateway.settings import Settings, load_settings
 from gateway.verifier.note import VerifierKey, parse_vkey
 from gateway.verifier.policy import WitnessKey

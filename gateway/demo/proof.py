@@ -10,13 +10,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from gateway.bootstrap import SystemRandomness, read_home
 from gateway.demo.errors import StoryError
 from gateway.env import Env
+from gateway.home import read_home
 from gateway.keys import FileKeys
 from gateway.ledger.checkpoint import sign_checkpoint, verifier_key
 from gateway.ledger.files import DiskLogFiles
 from gateway.ledger.log import integrate, read_entries
+from gateway.machine import SystemRandomness
 from gateway.settings import Settings
 from gateway.verifier.tiles import WIDTH, Tile
 

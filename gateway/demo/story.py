@@ -17,11 +17,11 @@ import httpx2
 import pyarrow.parquet as pq
 
 from gateway import accounts
-from gateway.bootstrap import SystemRandomness
 from gateway.demo.errors import StoryError
 from gateway.demo.people import COMPANY, HOSPITAL, PASSWORD, STAFF, UNIVERSITY, Keyring, Someone, papers
 from gateway.demo.proof import prove
 from gateway.env import Env
+from gateway.machine import SystemRandomness
 from gateway.settings import Settings
 
 PURPOSE = {

@@ -10,10 +10,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 
-from gateway.bootstrap import database_url as url_of
-from gateway.bootstrap import make_home, open_env, read_home
+from gateway.bootstrap import make_home, open_env
 from gateway.errors import BadInput, Conflict, Unavailable
 from gateway.events import EventDraft, EventError, opens, row_commitment, seal_event
+from gateway.home import database_url as url_of
+from gateway.home import read_home
 from gateway.settings import Settings, load_settings
 from gateway.store.tables import metadata
 from gateway.store.transactions import SqlUnitOfWork, open_engine

@@ -15,11 +15,13 @@ from sqlalchemy import make_url
 from typer.testing import CliRunner
 
 from gateway.accounts import actor_of_token, sign_in
-from gateway.bootstrap import begun_logs, open_env, open_journal, read_home
+from gateway.bootstrap import open_env
 from gateway.cli.app import app
 from gateway.env import Actor, Env
 from gateway.errors import BadInput, Gone, LedgerUnavailable, NotAllowed, NotSignedIn
 from gateway.handover import list_files
+from gateway.home import read_home
+from gateway.house_logs import begun_logs, open_journal
 from gateway.journal import Journal, Replayed, replay
 from gateway.release import advance, request_release
 from gateway.revocation import revoke_grant, withdraw_participant

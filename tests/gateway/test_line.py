@@ -16,10 +16,12 @@ from typer.testing import CliRunner
 
 from gateway import log_retirement
 from gateway.audit import DatabaseAudit, audit_chain
-from gateway.bootstrap import begun_logs, open_env, read_home
+from gateway.bootstrap import open_env
 from gateway.cli.app import app
 from gateway.env import Actor, Env
 from gateway.errors import BadInput, LedgerUnavailable, Rewritten
+from gateway.home import read_home
+from gateway.house_logs import begun_logs
 from gateway.ledger.line import CLOSED, ENDED, OPEN, LineOfLogs, Origin
 from gateway.log_retirement import Retired, retire
 from gateway.origins import LogOrigins, line_of, next_name

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from gateway.audit import audit_chain
-from gateway.bootstrap import begun_logs
 from gateway.handover import close_expired, close_lost
+from gateway.house_logs import begun_logs
 from gateway.ledger.line import LineOfLogs
 from gateway.verifier.succession import verify_line
 from gateway.worker import run_round

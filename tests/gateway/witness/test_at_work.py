@@ -15,9 +15,10 @@ import httpx2
 import pytest
 from typer.testing import CliRunner
 
-from gateway.bootstrap import begun_logs, open_env
+from gateway.bootstrap import open_env
 from gateway.cli.app import app
 from gateway.errors import LedgerUnavailable
+from gateway.house_logs import begun_logs
 from gateway.receipts import outcome_entry, outcome_receipt
 from gateway.record import record_refused_act
 from gateway.release import advance, request_release

@@ -1,0 +1,154 @@
+"""What stands behind each log of a home: its keys, its files, its journal, its witnesses, joined to one ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from gateway.errors import BadInput
+from gateway.home import Home, read_home
+from gateway.journal import Journal
+from gateway.keys import FileKeys, KeyName
+from gateway.keys.further import Line, ml_dsa_line, sm2_line
+from gateway.keys.token import TokenKeys, open_token
+from gateway.ledger.embedded import LEASE_SECONDS, EmbeddedLedger
+from gateway.ledger.files import DiskLogFiles
+from gateway.ledger.line import OPEN, RETIRED, Origin
+from gateway.ledger.pages import SealedPages
+from gateway.ledger.sequencer import Sequencer
+from gateway.ledger.side import Memory, SideRoot
+from gateway.machine import SystemRandomness
+from gateway.origins import LogOrigins, line_of
+from gateway.ports import Clock, Randomness, Signer, Tx
+from gateway.settings import Settings
+from gateway.store.outbox import SqlLease, SqlOutbox
+from gateway.store.transactions import SqlUnitOfWork
+from gateway.verifier.audit import CHECKPOINT
+from gateway.verifier.further import Sm2Key
+from gateway.verifier.note import VerifierKey
+from gateway.verifier.policy import WitnessKey, parse_policy
+from gateway.witness import Cosigning
+from gateway.witness_http import HttpPost
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Logs:
+    """Opens one log of the line."""
+
+    settings: Settings
+    keys: FileKeys
+    uow: SqlUnitOfWork
+    clock: Clock
+    home: Home
+    journal: Journal | None
+    origins: LogOrigins
+    halt: Callable[[], None]
+
+    def open(self, one: Origin) -> tuple[EmbeddedLedger, DiskLogFiles]:
+        """Its ledger and its files."""
+        start, random = one.start or 0, SystemRandomness()
+        files = DiskLogFiles(self.home.log(one.number), halt=self.halt)
+        lease = SqlLease(self.uow, one.name, holder=random.token(16).hex(), clock=self.clock, seconds=LEASE_SECONDS)
+        cosigning = open_cosigning(self.settings, files, self.clock)
+        sequencer = Sequencer(
+            outbox=SqlOutbox(self.uow, one.name, start=start),
+            files=files,
+            signer=next(self.keys.ledger_signers(one.name)),
+            clock=self.clock,
+            origin=one.name,
+            fence=lease.take,
+            floor=lambda: max(self._journalled(one), cosigning.floor() if cosigning else 0),
+            signers=partial(signer_of, self.keys, one.name),
+            further=[line for _, line in further_lines(self.settings, self.keys, one.name, random)],
+        )
+        journal = self.journal
+        keep = (lambda _size: None) if journal is None else (lambda size: journal.append(start + size))
+        pages = SealedPages(self.home.facts(one.number), origin=one.name, seal=self.keys.wrap, unseal=self.keys.unwrap)
+        side = self._side(one, files)
+        log = EmbeddedLedger(sequencer, files, lease, cosigners=cosigning, journal=keep, pages=pages, side=side)
+        return log, files
+
+    def _side(self, one: Origin, files: DiskLogFiles) -> Callable[[int], None]:
+        """What keeps the SM3 side root, where the settings want one."""
+        if not self.settings.sm3_root:
+            return lambda _size: None
+        key, line = sm2_line(one.name, _seed(self.keys, KeyName.LEDGER_SM2), SystemRandomness().token)
+        kept = DiskLogFiles(self.home.facts(one.number))
+        memory = Memory(kept, one.name, seal=self.keys.wrap, unseal=self.keys.unwrap)
+        return SideRoot(files, key, line, clock=self.clock, memory=memory).advance
+
+    def _journalled(self, one: Origin) -> int:
+        """How many entries of this log the journal has."""
+        end = 0 if self.journal is None else self.journal.end()
+        ceiling = self.origins.ceiling(one.name)
+        return (end if ceiling is None else min(end, ceiling)) - (one.start or 0)
+
+
+def open_origins(home: Home, keys: FileKeys, uow: SqlUnitOfWork, clock: Clock, random: Randomness) -> LogOrigins:
+    """The line of logs of a home."""
+
+    def next_key(name: str) -> bytes:
+        return next(keys.ledger_signers(name)).public_key
+
+    return LogOrigins(uow, first=home.origin, clock=clock, random=random, next_key=next_key)
+
+
+def begun_logs(settings: Settings, tx: Tx) -> list[tuple[Origin, Path]]:
+    """Every log of the home that has a tree and is not retired, the oldest first, each with its folder."""
+    home = read_home(settings)
+    first = Origin(number=1, name=home.origin, start=0, size=0, root=b"", year=0, state=OPEN)
+    line = [one for one in line_of(tx) or [first] if one.state != RETIRED and one.start is not None]
+    placed = [(one, home.log(one.number)) for one in line]
+    return [(one, at) for one, at in placed if one.size or one.number == 1 or (at / CHECKPOINT).exists()]
+
+
+def open_keys(settings: Settings, random: Randomness) -> FileKeys:
+    """The keys of the home; the log's own in a token where the settings name one."""
+    root = settings.home / "keys"
+    if settings.pkcs11_module is None:
+        return FileKeys(root, random)
+    token = open_token(settings.pkcs11_module, settings.pkcs11_token, settings.pkcs11_pin_file)
+    return TokenKeys(root, random, token)
+
+
+def further_lines(
+    settings: Settings, keys: FileKeys, origin: str, random: Randomness
+) -> list[tuple[WitnessKey | Sm2Key, Line]]:
+    """The lines that the settings want, each with its public key; a key is made when it is first wanted."""
+    made: list[tuple[WitnessKey | Sm2Key, Line]] = []
+    for kind in filter(None, settings.further_lines.split(",")):
+        name = KeyName.LEDGER_ML_DSA if kind == "ml-dsa" else KeyName.LEDGER_SM2
+        seed = _seed(keys, name)
+        made.append(ml_dsa_line(origin, seed) if kind == "ml-dsa" else sm2_line(origin, seed, random.token))
+    return made
+
+
+def _seed(keys: FileKeys, name: KeyName) -> bytes:
+    """A further key, made when it is first wanted."""
+    if not keys.versions(name):
+        keys.rotate(name)
+    return keys.secret(name)
+
+
+def signer_of(keys: FileKeys, origin: str, key: VerifierKey) -> Signer | None:
+    """The signing key whose public half that is, or None."""
+    return next((one for one in keys.ledger_signers(origin) if one.public_key == key.public_key), None)
+
+
+def open_journal(settings: Settings, home: Home, keys: FileKeys, uow: SqlUnitOfWork) -> Journal | None:
+    """The journal of the settings, or None."""
+    return None if settings.journal is None else Journal(settings.journal, keys=keys, uow=uow, origin=home.origin)
+
+
+def open_cosigning(settings: Settings, files: DiskLogFiles, clock: Clock) -> Cosigning | None:
+    """The witnesses of the settings' policy, or None. Raises BadInput for a policy that cannot be read."""
+    if not settings.witness_policy:
+        return None
+    try:
+        policy = parse_policy(Path(settings.witness_policy).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{settings.witness_policy}: {error}", code="bad_setting") from None
+    posts = {name: HttpPost(address) for name, address in policy.addresses.items()}
+    return Cosigning(files, policy, posts, clock=clock)
