@@ -253,9 +253,7 @@ def _rewriter(layout: Layout, options: ReadsOptions) -> Rewrite:
     return rewriter(layout, compiled=options.compiled)
 
 
-def _bodies(
-    proven: Iterable[Rewritten], layout: Layout, workers: Workers, options: ReadsOptions
-) -> Iterable[bytes]:
+def _bodies(proven: Iterable[Rewritten], layout: Layout, workers: Workers, options: ReadsOptions) -> Iterable[bytes]:
     """The records to write, in the order in which they are written."""
     if layout.plan.substituted and options.reference is not None:
         write = writer(layout, options.reference, compiled=options.compiled)

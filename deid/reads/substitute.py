@@ -9,8 +9,8 @@ reads could be mapped at all. A fragment counts as two reads. Spliced reads are 
 a deletion as well as an intron.
 
 The order: a place for each read, the places in order, and only then the records, so that what waits for its turn
-is 32 bytes a read. This is the plain twin of ``native/reads_places.c``, ``reads_waiting.c`` and ``reads_bases.c``; which
-of the two does the work is settled in ``places.py``.
+is 32 bytes a read. This is the plain twin of ``native/reads_places.c``, ``reads_waiting.c`` and ``reads_bases.c``;
+which of the two does the work is settled in ``places.py``.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ def record(given: Mapping[str, Any]) -> bytes:
     return struct.pack("<I", len(body)) + body
 
 
-def through(layout: Layout, reference: Reference, chunks: Sequence[Chunk], compiled: bool) -> list[object]:
+def through(layout: Layout, reference: Reference, chunks: Sequence[Chunk], compiled: bool) -> list[list[Any]]:
     """All that each of the three steps gives."""
     done = [placer(layout, compiled=compiled)(chunk) for chunk in chunks]
     batches = list(in_order([one for one in done if not one.fault], compiled=compiled))
@@ -85,54 +85,73 @@ def chunk_of(records: bytes) -> Chunk:
     return Chunk(b"", records, 0, len(records))
 
 
-CIGARS = st.lists(
-    st.tuples(st.sampled_from([0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9]), st.sampled_from([0, 1, 4, 20, 700, 9_999, 10_001])),
-    max_size=4,
-)
-TAGS = st.sampled_from(
-    [b"RGZg\0"] * 4
-    + [b"", b"RGZh\0", b"RGZother\0", b"RGZnone\0", b"RGZg\0RGZg\0", b"RGig\0\0\0", b"XXBc\2\0\0\0ab", b"NMC", b"XQZ"]
-)
-NAMES = st.one_of(st.binary(min_size=1, max_size=254), st.from_regex(rb"[!-~]{1,30}", fullmatch=True))
+SIZES = st.sampled_from([0, 1, 4, 20, 20, 99, 700, 9_999, 10_001])
+CIGARS = st.lists(st.tuples(st.sampled_from([0, 0, 0, 1, 2, 4, 5, 6, 7, 8]), SIZES), min_size=1, max_size=4)
+PLACES = st.one_of(st.integers(0, 720), st.sampled_from([9_000, 20_000, 59_990, 59_999, 60_000, 70_000]))
+BROKEN: dict[str, list[Any]] = {
+    "name": [b"", b"\xe6", b"a b", b"x" * 254],
+    "contig": [-1, 2, -2],
+    "at": [-1, -2, 2**31 - 1],
+    "bases": [-1, 0, 1, 7],
+    "cigar": [[], [(9, 1)], [(3, 50)], [(0, 5), (3, 50), (0, 5)], [(0, (1 << 28) - 1)], [(4, 10), (3, 99)]],
+    "tags": [b"", b"RGZnone\0", b"RGZg\0RGZg\0", b"RGig\0\0\0", b"XXBc\2\0\0\0ab", b"NMC", b"XQZ", b"RGZ\0"],
+    "mate": [2, -2],
+    "cut": [1, 5, 30],
+}
+"""One thing that is wrong or odd, at most, in a record."""
 
 
 @st.composite
 def records_of(draw: st.DrawFn) -> dict[str, Any]:
     cigar = draw(CIGARS)
     fits = sum(size for operation, size in cigar if operation in (0, 1, 4, 7, 8))
-    return {
-        "name": draw(NAMES),
-        "contig": draw(st.sampled_from([0, 0, 0, 1, 1, 1, -1, 2, -2])),
-        "at": draw(st.one_of(st.integers(0, 720), st.sampled_from([-1, -2, 59_990, 59_999, 60_000, 2**31 - 1]))),
-        "flag": draw(st.sampled_from([0, 0, 0, 16, 99, 147, 0x81, 4, 0x100, 0x200, 0x400, 0x800, 0xF000])),
+    made = {
+        "name": b"n%d" % draw(st.integers(0, 10**9)),
+        "contig": draw(st.sampled_from([0, 1, 1])),
+        "at": draw(PLACES),
+        "flag": draw(st.sampled_from([0, 0, 0, 16, 99, 147, 0x81, 0x91, 4, 0x100, 0x200, 0x400, 0x800, 0xF000])),
         "cigar": cigar,
-        "bases": draw(st.sampled_from([fits if fits < 1500 else 0] * 4 + [0, 1, 7, -1])),
-        "tags": draw(TAGS),
-        "mate": draw(st.sampled_from([-1, 0, 1, 2])),
-        "cut": draw(st.sampled_from([0] * 9 + [1, 5])),
+        "bases": fits,
+        "tags": draw(st.sampled_from([b"RGZg\0"] * 3 + [b"NMC\1RGZh\0", b"RGZother\0", b"XXBc\2\0\0\0abRGZh\0"])),
+        "mate": draw(st.sampled_from([-1, 0, 1])),
     }
+    if draw(st.integers(0, 9)) == 0:
+        field = draw(st.sampled_from(sorted(BROKEN)))
+        made[field] = draw(st.sampled_from(BROKEN[field]))
+    return made
 
 
 def place_of(one: Mapping[str, Any]) -> tuple[int, int]:
     return (one["contig"] if one["contig"] >= 0 else 1 << 31, one["at"])
 
 
+CASE = {
+    "made": st.lists(records_of(), max_size=8),
+    "in_place": st.sampled_from([True, True, False]),
+    "cut": st.integers(0, 8),
+    "chunks": st.booleans(),
+    "mask": st.sampled_from([None, None, (90, 110), (0, 60_000)]),
+    "region": st.sampled_from([None, None, (80, 130)]),
+}
+
+
 @both
-@settings(max_examples=250, deadline=None)
-@given(
-    made=st.lists(records_of(), max_size=8), in_place=st.booleans(), cut=st.integers(0, 8), chunks=st.booleans(),
-    mask=st.sampled_from([None, None, (90, 110), (0, 60_000)]), region=st.sampled_from([None, None, (80, 130)]),
-)  # fmt: skip
-def test_the_kernel_does_what_its_twin_does(odd_reference, made, in_place, cut, chunks, mask, region):
-    if in_place:
-        made.sort(key=place_of)
-    each = [record(one) for one in made]
-    head, text = b"".join(each[:cut]), b"junk" + b"".join(each[cut:])
-    parts = [Chunk(head, text, 4, len(text))]
-    if chunks:
-        parts = [chunk_of(one) for one in each]
-    layout = layout_of(mask=mask, region=region, default_group=0 if cut % 2 else -1, hidden=(5, 9))
-    assert through(layout, odd_reference, parts, True) == through(layout, odd_reference, parts, False)
+def test_the_kernel_does_what_its_twin_does(odd_reference):
+    written = []
+
+    @settings(max_examples=150, deadline=None)
+    @given(**CASE)
+    def holds(made, in_place, cut, chunks, mask, region):
+        each = [record(one) for one in (sorted(made, key=place_of) if in_place else made)]
+        head, text = b"".join(each[:cut]), b"junk" + b"".join(each[cut:])
+        parts = [chunk_of(one) for one in each] if chunks else [Chunk(head, text, 4, len(text))]
+        layout = layout_of(mask=mask, region=region, default_group=0 if cut % 2 else -1, hidden=(5, 9))
+        one, other = (through(layout, odd_reference, parts, engine) for engine in ENGINES)
+        assert one == other
+        written.append(bool(one[2]))
+
+    holds()
+    assert sum(written) > 20, "compared on refusals alone the engines would always agree"
 
 
 @both
@@ -144,7 +163,6 @@ def test_the_kernel_hides_the_names_its_twin_hides(odd_reference):
     layout, chunk = layout_of(hidden=words), chunk_of(b"".join(record({"name": name}) for name in names))
     one, other = (through(layout, odd_reference, [chunk], engine) for engine in ENGINES)
     assert one == other
-    assert isinstance(one[0], list)
     assert one[0][0].written == 40
 
 
@@ -258,7 +276,10 @@ def test_what_is_none_of_the_four_letters_is_written_as_n(odd_reference, compile
 def test_reads_stand_in_order_wherever_a_clip_moves_them_and_however_they_come(odd_reference, compiled):
     """Found by reading: a clip behind the end of a contig moved a read in front of reads that were written already."""
     given = [{"at": at, "name": b"n%d" % at} for at in range(30_000, 59_900, 700)]
-    given += [{"at": 59_999, "cigar": [(0, 9), (5, size)], "bases": 9, "name": b"e%d" % size} for size in range(9_000, 20_000, 500)]
+    given += [
+        {"at": 59_999, "cigar": [(0, 9), (5, size)], "bases": 9, "name": b"e%d" % size}
+        for size in range(9_000, 20_000, 500)
+    ]
     given += [{"at": 59_999, "cigar": [(5, 40), (0, 9)], "bases": 9, "name": b"z"}]
     each = [record({"contig": 1, **one}) for one in given]
     ways = [[chunk_of(b"".join(each))], [chunk_of(one) for one in each]]
@@ -346,7 +367,12 @@ class TestTheDoorOfTheKernel:
 
     def test_cut_places_and_wrong_numbers_are_refused(self) -> None:
         ready, room = self.ready(), native._reads.waiting()
-        for places, at, contig in ((self.places()[:-1], 0, 1), (self.places(), 33, 1), (self.places(), -1, 1), (b"", 0, 2)):
+        for places, at, contig in (
+            (self.places()[:-1], 0, 1),
+            (self.places(), 33, 1),
+            (self.places(), -1, 1),
+            (b"", 0, 2),
+        ):
             with pytest.raises(ValueError, match="places"):
                 native._reads.substitute(ready, places, at, contig, b"A", 100)
         for places, frontier, most in ((b"x" * 31, 0, 1), (b"", -1, 1), (b"", 0, 0)):
