@@ -7,7 +7,7 @@ from setuptools import Extension, setup
 
 FLAGS = ["-O3", "-std=c11"]
 PARTS = ("module", "line", "cells")
-READS = ("", "_survey", "_places", "_waiting", "_bases")
+READS = ("", "_survey", "_places", "_waiting", "_bases", "_ties")
 
 setup(
     ext_modules=[

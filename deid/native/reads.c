@@ -303,6 +303,8 @@ static PyMethodDef methods[] = {
     {"take", take, METH_VARARGS, "Add places, and take those whose turn it is."},
     {"substitute", substitute, METH_VARARGS, "Records of places, their bases the reference's."},
     {"compare", compare, METH_VARARGS, "Whether the bases of whole records are the reference's."},
+    {"ties", ties, METH_VARARGS, "Reads of one place in the order of their names."},
+    {"one_run", one_run, METH_O, "How many reads of one place, and of no other."},
     {"survey", survey, METH_VARARGS, "What kinds of things whole records hold."},
     {"whole", whole, METH_VARARGS, "Bytes that are whole records."},
     {NULL, NULL, 0, NULL},

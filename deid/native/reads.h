@@ -60,6 +60,8 @@ PyObject *place(PyObject *self, PyObject *args);             /* reads_places.c *
 PyObject *waiting(PyObject *self, PyObject *none);           /* reads_waiting.c */
 PyObject *take(PyObject *self, PyObject *args);              /* reads_waiting.c */
 PyObject *substitute(PyObject *self, PyObject *args);        /* reads_bases.c */
+PyObject *ties(PyObject *self, PyObject *args);              /* reads_ties.c */
+PyObject *one_run(PyObject *self, PyObject *text);           /* reads_ties.c */
 
 static inline int read_cigar(Record *r) {
     static const uint8_t query[] = {1, 1, 0, 0, 1, 0, 0, 1, 1}, reference[] = {1, 0, 1, 1, 0, 0, 0, 1, 1};

@@ -259,7 +259,7 @@ def _bodies(proven: Iterable[Rewritten], layout: Layout, workers: Workers, optio
         write = writer(layout, options.reference, compiled=options.compiled)
         return workers.over(write, in_order(proven, compiled=options.compiled))
     bodies = (one.data for one in proven)
-    return ties_by_name(bodies) if layout.plan.ties_by_name else bodies
+    return ties_by_name(bodies, compiled=options.compiled) if layout.plan.ties_by_name else bodies
 
 
 def _proven(done: Iterable[Rewritten], layout: Layout, tally: _Tally) -> Iterator[Rewritten]:
