@@ -94,24 +94,22 @@ static int is_same(const Stretch *stretch, const uint8_t *code, const Record *r)
     return !other;
 }
 
-/* Where the first record begins that is not in the stretch or not the reference's; `same` is false for the latter. */
+/* Where the first record begins that is not in the stretch, not whole or not the reference's. */
 static const uint8_t *compare_all(
-    const Layout *plan, const Stretch *stretch, const uint8_t *code, const uint8_t *p, const uint8_t *end, int *same
+    const Layout *plan, const Stretch *stretch, const uint8_t *code, const uint8_t *p, const uint8_t *end
 ) {
     Record r;
     while (end - p >= 4) {
         r.size = u32(p);
         r.p = p + 4;
-        *same = r.size >= 32 && r.size <= MAX_RECORD && r.size <= end - r.p && read_fixed(plan, &r) == OK;
-        if (!*same || !lies_in(stretch, r.contig, r.position, r.length)) break;
-        *same = is_same(stretch, code, &r);
-        if (!*same) break;
+        if (r.size < 32 || r.size > MAX_RECORD || r.size > end - r.p || read_fixed(plan, &r) != OK) break;
+        if (!lies_in(stretch, r.contig, r.position, r.length) || !is_same(stretch, code, &r)) break;
         p = r.p + r.size;
     }
     return p;
 }
 
-/* compare(prepared, text, at, end, contig, bases, start): (where it stopped, whether all up to there are the same). */
+/* compare(prepared, text, at, end, contig, bases, start): up to where the records are the reference's. */
 PyObject *compare(PyObject *self, PyObject *args) {
     PyObject *capsule;
     const char *text, *bases;
@@ -125,9 +123,8 @@ PyObject *compare(PyObject *self, PyObject *args) {
         return PyErr_Format(PyExc_ValueError, "a place outside the text");
     Stretch stretch = {(const uint8_t *)bases, contig, start, start + n_bases};
     const uint8_t *p = (const uint8_t *)text, *code = codes(), *stop;
-    int same = 1;
     Py_BEGIN_ALLOW_THREADS
-    stop = compare_all(&prepared->plan, &stretch, code, p + at, p + end, &same);
+    stop = compare_all(&prepared->plan, &stretch, code, p + at, p + end);
     Py_END_ALLOW_THREADS
-    return Py_BuildValue("(nO)", (Py_ssize_t)(stop - p), same ? Py_True : Py_False);
+    return PyLong_FromSsize_t((Py_ssize_t)(stop - p));
 }

@@ -44,7 +44,7 @@ MAPPING_QUALITY, BASE_QUALITY = 60, 30
 REVERSE, READ_2 = 0x10, 0x80
 DROPPED = 0x4 | 0x100 | 0x200 | 0x400 | 0x800
 SKIP, HARD = 3, 5
-NIBBLE = bytes({65: 1, 67: 2, 71: 4, 84: 8}.get(letter, 15) for letter in range(256))
+DIGIT = bytes({65: b"1", 67: b"2", 71: b"4", 84: b"8"}.get(letter, b"f")[0] for letter in range(256))
 PLACE = struct.Struct(">II14sIBxI")
 """Contig, start, new name, length, strand and read group: the order of these bytes is the order of the reads."""
 
@@ -167,5 +167,4 @@ def _record(fixed: tuple[int, ...], name: bytes, bases: bytes, code: bytes) -> b
 
 def packed(bases: bytes) -> bytes:
     """Two bases to a byte (SAM specification section 4.2.3); what is none of the four letters is N."""
-    codes = bases.translate(NIBBLE) + b"\0" * (len(bases) % 2)
-    return bytes(high << 4 | low for high, low in zip(codes[::2], codes[1::2], strict=True))
+    return bytes.fromhex((bases.translate(DIGIT) + b"0" * (len(bases) % 2)).decode("ascii"))

@@ -292,6 +292,14 @@ def test_reads_stand_in_order_wherever_a_clip_moves_them_and_however_they_come(o
     assert len(found) > 40
 
 
+def test_mates_have_names_of_their_own_and_one_read_keeps_its_name(compiled):
+    each = [record({"contig": 1, "name": b"n", "flag": flag}) for flag in (0x41, 0x81, 0x51)]
+    places = placer(layout_of(), compiled=compiled)(chunk_of(b"".join(each))).data
+    first, second, third = (places[at + 8 : at + 22] for at in (0, 32, 64))
+    assert first == third != second
+    assert [places[at + 26] for at in (0, 32, 64)] == [0, 0, 16]
+
+
 def test_ties_stand_in_the_order_of_their_names(odd_reference, compiled):
     each = [record({"contig": 1, "name": b"n%d" % n}) for n in range(300)]
     batches = in_order([placer(layout_of(), compiled=compiled)(chunk_of(b"".join(each)))], compiled=compiled)
@@ -388,9 +396,15 @@ class TestTheDoorOfTheKernel:
 
     def test_comparing_stops_in_front_of_what_is_not_whole(self) -> None:
         ready, one = self.ready(), record({"contig": 1, "bases": 2, "cigar": [(0, 2)]})
-        text = one + one[:-2]
-        bases = {1: b"A", 2: b"C"}
-        assert native._reads.compare(ready, text, 0, len(text), 1, bases[1] + bases[2], 100) == (len(one), False)
-        assert native._reads.compare(ready, one, 0, len(one), 1, b"AC", 100) == (len(one), True)
-        assert native._reads.compare(ready, one, 0, len(one), 1, b"AG", 100) == (0, False)
-        assert native._reads.compare(ready, one, 0, len(one), 1, b"A", 100) == (0, True)
+        text, compare = one + one[:-2], native._reads.compare
+        assert compare(ready, text, 0, len(text), 1, b"AC", 100) == len(one)
+        assert compare(ready, one, 0, len(one), 1, b"AC", 100) == len(one)
+        for contig, bases, start in (
+            (1, b"AG", 100),
+            (1, b"TC", 100),
+            (1, b"A", 100),
+            (1, b"CAC", 100),
+            (0, b"AC", 100),
+        ):
+            assert compare(ready, one, 0, len(one), contig, bases, start) == 0
+        assert compare(ready, one, 0, len(one), 1, b"TAC", 99) == len(one)
