@@ -22,7 +22,7 @@ import pytest
 
 from deid import native
 from deid.bgzf import EOF_BLOCK, deflate_block
-from deid.reads import ReadsError, ReadsOptions, Reference, assess_view, core_view, plan_from_steps
+from deid.reads import ReadsError, ReadsOptions, Reference, assess_view, copy_view, core_view, plan_from_steps
 from deid.reads.header import Contig, take_header
 from tests.memory import forget_peak, peak_mb
 
@@ -200,6 +200,16 @@ def judged(source: bytes, compiled: bool | None) -> str:
         return str(error)
 
 
+def copied(source: bytes, compiled: bool | None) -> tuple[str, bytes]:
+    """One recipient's copy of a view, or the error."""
+    sink = io.BytesIO()
+    try:
+        copy_view(io.BytesIO(source), sink, names={"p": "N"}, key=KEY, options=ReadsOptions(level=1, compiled=compiled))
+    except ReadsError as error:
+        return str(error), b""
+    return "", sink.getvalue()
+
+
 def fuzz(raw: bytes, count: int, seed: int, engines: tuple[bool | None, ...]) -> int:
     """Mutants read by each engine, which must agree; how many were accepted."""
     rng, accepted, start = random.Random(seed), 0, first_record(raw)
@@ -217,6 +227,7 @@ def fuzz(raw: bytes, count: int, seed: int, engines: tuple[bool | None, ...]) ->
         if steps is SUBSTITUTED:
             changed = bgzip(view[:begin] + mutate(rng, view[begin:]))
             assert len({judged(changed, engine) for engine in engines}) == 1, f"mutant {number} is judged in two ways"
+            assert len({copied(changed, engine) for engine in engines}) == 1, f"mutant {number} is copied in two ways"
         assert time.monotonic() - began < 5
         said = answers.pop()[0]
         assert "LiMing" not in said
