@@ -20,9 +20,10 @@ static int stands(const Layout *plan, const Record *r, Stand *found) {
     }
     if (length < 1 || length > most || length > LONGEST || length > r->length + MAX_CLIP) return 0;
     if (r->position - r->reach_start > MAX_CLIP) return 0;
+    if (r->flag & REVERSE) start = r->reach_end - length; /* anchored where its sequencing began: else an indel would show */
     start = start < most - length ? start : most - length;
     *found = (Stand){start > 0 ? start : 0, length};
-    return r->position - found->start <= MAX_CLIP;
+    return r->position - found->start <= MAX_CLIP && found->start - r->position <= MAX_CLIP;
 }
 
 static int is_of_hidden_name(const Layout *plan, const Record *r) {

@@ -106,8 +106,10 @@ def _stands(layout: Layout, record: Record) -> tuple[int, int]:
         return 0, 0
     if not 0 < length <= min(most, LONGEST, record.fixed[7] + MAX_CLIP) or position - record.reach[0] > MAX_CLIP:
         return 0, 0
-    start = max(0, min(_unclipped(record, operations), most - length))
-    return (start, length) if position - start <= MAX_CLIP else (0, 0)
+    # A read is anchored where its sequencing began: at the other end an indel would show as a shift.
+    start = record.reach[1] - length if record.flag & REVERSE else _unclipped(record, operations)
+    start = max(0, min(start, most - length))
+    return (start, length) if abs(position - start) <= MAX_CLIP else (0, 0)
 
 
 def _unclipped(record: Record, operations: list[tuple[int, int]]) -> int:

@@ -292,6 +292,23 @@ def test_reads_stand_in_order_wherever_a_clip_moves_them_and_however_they_come(o
     assert len(found) > 40
 
 
+@pytest.mark.parametrize(("flag", "end"), [(0, "left"), (16, "right")])
+def test_reads_of_one_fragment_end_show_no_indel(compiled, flag, end):
+    """As in targeted sequencing: all reads begin at one base, and an aligner moves the other end by what is missing."""
+    shapes = [[(0, 20)], [(0, 9), (2, 9), (0, 11)], [(0, 9), (1, 4), (0, 7)], [(0, 13), (4, 7)], [(5, 3), (0, 17)]]
+    starts = set()
+    for cigar in shapes:
+        before, after = (size if operation > 3 else 0 for operation, size in (cigar[0], cigar[-1]))
+        aligned = sum(size for operation, size in cigar if operation in (0, 2))
+        at = 5_000 + before if end == "left" else 5_020 - after - aligned
+        starts.add(
+            PLACE.unpack(
+                one_of({"at": at, "cigar": cigar, "bases": 20 - 3 * (cigar[0][0] == 5), "flag": flag}, compiled).data
+            )[1]
+        )
+    assert starts == {5_000}
+
+
 def test_mates_have_names_of_their_own_and_one_read_keeps_its_name(compiled):
     each = [record({"contig": 1, "name": b"n", "flag": flag}) for flag in (0x41, 0x81, 0x51)]
     places = placer(layout_of(), compiled=compiled)(chunk_of(b"".join(each))).data
