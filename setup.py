@@ -7,6 +7,7 @@ from setuptools import Extension, setup
 
 FLAGS = ["-O3", "-std=c11"]
 PARTS = ("module", "line", "cells")
+READS = ("", "_survey", "_places", "_waiting", "_bases", "_ties")
 
 setup(
     ext_modules=[
@@ -23,8 +24,8 @@ setup(
         Extension("deid.native._measure", sources=["deid/native/measure.c"], extra_compile_args=FLAGS, optional=True),
         Extension(
             "deid.native._reads",
-            sources=["deid/native/reads.c", "deid/native/reads_survey.c"],
-            depends=["deid/native/names.h", "deid/native/reads.h", "deid/native/spans.h"],
+            sources=[f"deid/native/reads{part}.c" for part in READS],
+            depends=[f"deid/native/{name}.h" for name in ("names", "reads", "reads_places", "spans")],
             extra_compile_args=FLAGS,
             optional=True,
         ),

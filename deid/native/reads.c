@@ -3,15 +3,6 @@
  * lock is released while a chunk is worked on. SAM specification sections 1.4, 1.5 and 4.2. */
 #include "reads.h"
 
-static int is_hidden(const Layout *plan, uint64_t hash) {
-    int64_t low = 0, high = plan->n_hidden;
-    while (low < high) {
-        int64_t middle = (low + high) / 2;
-        if (plan->hidden[middle] < hash) low = middle + 1; else high = middle;
-    }
-    return low < plan->n_hidden && plan->hidden[low] == hash;
-}
-
 enum { IN_MD = 1, IN_MC = 2 };
 static uint8_t letters_of[256]; /* which texts may hold a letter; filled when the module is loaded */
 
@@ -31,17 +22,6 @@ static int is_kept_value(const uint8_t *p, int64_t size) {
     return p[2] != 'H' && p[2] != 'B' && p[2] != 'f';
 }
 
-/* Whether the read, clipped parts included, touches the mask outside the panel. */
-static int touches(const Layout *plan, const Record *r) {
-    if (!plan->has_mask || r->contig < 0 || r->position < 0) return 0;
-    if (!overlaps(&plan->mask, r->contig, r->reach_start, r->reach_end)) return 0;
-    return !(plan->panel_except && contains(&plan->panel, r->contig, r->reach_start, r->reach_end));
-}
-
-static int in_region(const Layout *plan, int64_t contig, int64_t start, int64_t end) {
-    return contig >= 0 && start >= 0 && overlaps(&plan->region, contig, start, end);
-}
-
 static int reason_of(const Layout *plan, const Record *r, uint64_t hash, int touched) {
     if (r->flag & plan->drop_flags) return FLAG;
     if (touched || is_hidden(plan, hash)) return MASKED;
@@ -50,31 +30,9 @@ static int reason_of(const Layout *plan, const Record *r, uint64_t hash, int tou
     return WRITTEN;
 }
 
-static int reg2bin(int64_t start, int64_t end) {
-    end--;
-    if (start >> 14 == end >> 14) return (int)(((1 << 15) - 1) / 7 + (start >> 14));
-    if (start >> 17 == end >> 17) return (int)(((1 << 12) - 1) / 7 + (start >> 17));
-    if (start >> 20 == end >> 20) return (int)(((1 << 9) - 1) / 7 + (start >> 20));
-    if (start >> 23 == end >> 23) return (int)(((1 << 6) - 1) / 7 + (start >> 23));
-    if (start >> 26 == end >> 26) return (int)(((1 << 3) - 1) / 7 + (start >> 26));
-    return 0;
-}
-
 /* The most bytes a record of `size` can become: our name and our read group besides what it had. */
 static inline size_t most_of(const Layout *plan, int64_t size) {
     return 4 + (size_t)size + NAME + 1 + 4 + (size_t)plan->longest_code;
-}
-
-static void put(Out *out, const void *p, size_t n) {
-    memcpy(out->p + out->n, p, n);
-    out->n += n;
-}
-
-static void put_group(Out *out, const Layout *plan, int64_t group) {
-    int64_t at = plan->codes.at[group];
-    put(out, "RGZ", 3);
-    put(out, plan->codes.blob + at, (size_t)(plan->codes.at[group + 1] - at));
-    put(out, "", 1);
 }
 
 static int put_tags(Out *out, const Layout *plan, const Record *r, int mate_hidden) {
@@ -149,10 +107,6 @@ static int write_record(Out *out, const Layout *plan, const Record *r, const uin
     uint32_t size = (uint32_t)(out->n - start - 4);
     memcpy(out->p + start, &size, 4);
     return fault;
-}
-
-static int64_t order_of(const Record *r) { /* unplaced reads stand last */
-    return (int64_t)((uint64_t)(r->contig < 0 ? INT32_MAX : r->contig) << 32 | (uint32_t)(r->position + 1));
 }
 
 /* One record: a fault, or OK. `touched` not NULL: only collect the hashes of names that touch the mask. */
@@ -243,12 +197,13 @@ static void fill_layout(Layout *plan, PyObject *parts) {
     plan->region = (Spans){numbers(parts, 14), numbers(parts, 15), numbers(parts, 16)};
     plan->hidden = (const uint64_t *)(const void *)numbers(parts, 17);
     plan->n_hidden = PyBytes_GET_SIZE(PyTuple_GET_ITEM(parts, 17)) / 8;
+    plan->lengths = numbers(parts, 18);
 }
 
 static int is_sound(Layout *plan, PyObject *parts) {
     if (PyBytes_GET_SIZE(PyTuple_GET_ITEM(parts, 1)) != 16 || PyBytes_GET_SIZE(PyTuple_GET_ITEM(parts, 2)) != 8192) return 0;
     if (PyBytes_GET_SIZE(PyTuple_GET_ITEM(parts, 3)) != 256 || plan->groups.count != plan->codes.count) return 0;
-    if (plan->contigs < 0) return 0;
+    if (plan->contigs < 0 || PyBytes_GET_SIZE(PyTuple_GET_ITEM(parts, 18)) != plan->contigs * 8) return 0;
     for (int i = 8; i < 17; i += 3)
         if (PyBytes_GET_SIZE(PyTuple_GET_ITEM(parts, i)) != (plan->contigs + 1) * 8) return 0;
     plan->longest_code = 0;
@@ -269,10 +224,10 @@ static void forget(PyObject *capsule) {
     PyMem_Free(prepared);
 }
 
-/* prepare(parts): the layout as 18 bytes objects; deid/reads/engine.py packs them. */
+/* prepare(parts): the layout as 19 bytes objects; deid/reads/engine.py packs them. */
 static PyObject *prepare(PyObject *self, PyObject *parts) {
     (void)self;
-    if (!PyTuple_Check(parts) || PyTuple_GET_SIZE(parts) != PARTS) return PyErr_Format(PyExc_TypeError, "a tuple of 18");
+    if (!PyTuple_Check(parts) || PyTuple_GET_SIZE(parts) != PARTS) return PyErr_Format(PyExc_TypeError, "a tuple of 19");
     for (int i = 0; i < PARTS; i++)
         if (!PyBytes_Check(PyTuple_GET_ITEM(parts, i))) return PyErr_Format(PyExc_TypeError, "bytes objects");
     if (PyBytes_GET_SIZE(PyTuple_GET_ITEM(parts, 0)) != OPTIONS * 8)
@@ -288,10 +243,10 @@ static PyObject *prepare(PyObject *self, PyObject *parts) {
     return PyCapsule_New(prepared, "deid.reads", forget);
 }
 
-static PyObject *answer(PyObject *out, const Done *done) {
-    return Py_BuildValue("(NLL(LLLL)iLL)", out, (long long)done->records, (long long)done->written,
+PyObject *answer(PyObject *out, const Done *done) {
+    return Py_BuildValue("(NLL(LLLLL)iLL)", out, (long long)done->records, (long long)done->written,
                          (long long)done->removed[0], (long long)done->removed[1], (long long)done->removed[2],
-                         (long long)done->removed[3], done->fault, (long long)done->first, (long long)done->last);
+                         (long long)done->removed[3], (long long)done->removed[4], done->fault, (long long)done->first, (long long)done->last);
 }
 
 /* rewrite(prepared, head, text, start, end, collect): (bytes, records, written, removed, fault, first, last). Whole
@@ -343,6 +298,13 @@ static PyObject *whole(PyObject *self, PyObject *args) {
 static PyMethodDef methods[] = {
     {"prepare", prepare, METH_O, "Check and keep a layout."},
     {"rewrite", rewrite, METH_VARARGS, "Rewrite whole records, or collect the hashes of masked names."},
+    {"place", place, METH_VARARGS, "Places of whole records, where reads are substituted."},
+    {"waiting", waiting, METH_NOARGS, "Room for places that wait for their turn."},
+    {"take", take, METH_VARARGS, "Add places, and take those whose turn it is."},
+    {"substitute", substitute, METH_VARARGS, "Records of places, their bases the reference's."},
+    {"compare", compare, METH_VARARGS, "Whether the bases of whole records are the reference's."},
+    {"ties", ties, METH_VARARGS, "Reads of one place in the order of their names."},
+    {"one_run", one_run, METH_O, "How many reads of one place, and of no other."},
     {"survey", survey, METH_VARARGS, "What kinds of things whole records hold."},
     {"whole", whole, METH_VARARGS, "Bytes that are whole records."},
     {NULL, NULL, 0, NULL},

@@ -11,11 +11,11 @@
 #include "names.h"
 #include "spans.h"
 
-enum { FIXED = 36, MOST_QUALITY = 93, MAX_RECORD = 1 << 25, PARTS = 18, OPTIONS = 8 };
+enum { FIXED = 36, MOST_QUALITY = 93, MAX_RECORD = 1 << 25, PARTS = 19, OPTIONS = 8 };
 enum Fault { /* positions in deid.reads.errors.RECORD_ERRORS */
     OK, BAD_LENGTH, BAD_NAME, BAD_CONTIG, BAD_POSITION, BAD_CIGAR, BAD_QUALITY, BAD_TAG, UNSORTED, OUT_OF_MEMORY, UNFORESEEN
 };
-enum Reason { WRITTEN = -1, FLAG, MASKED, NOT_PERMITTED, OUTSIDE_REGION, REASONS };
+enum Reason { WRITTEN = -1, FLAG, MASKED, NOT_PERMITTED, OUTSIDE_REGION, NO_SUBSTITUTE, REASONS };
 enum Flag { PAIRED = 1, PROPER = 2, UNMAPPED = 4, MATE_UNMAPPED = 8, MATE_REVERSE = 32 };
 
 typedef struct { const char *p; size_t n; } Str;
@@ -28,6 +28,7 @@ typedef struct {
     Spans mask, panel, region;
     const uint64_t *hidden; /* sorted */
     int64_t n_hidden;
+    const int64_t *lengths; /* of the contigs */
     int64_t longest_code;
     int keeps_quality; /* whether the table writes every quality a file may hold as it is */
 } Layout;
@@ -52,7 +53,15 @@ static inline uint16_t u16(const uint8_t *p) { uint16_t v; memcpy(&v, p, 2); ret
 
 typedef struct { PyObject *parts; Layout plan; } Prepared;
 
-PyObject *survey(PyObject *self, PyObject *args); /* reads_survey.c */
+PyObject *answer(PyObject *out, const Done *done);           /* reads.c */
+PyObject *survey(PyObject *self, PyObject *args);            /* reads_survey.c */
+PyObject *compare(PyObject *self, PyObject *args);           /* reads_bases.c */
+PyObject *place(PyObject *self, PyObject *args);             /* reads_places.c */
+PyObject *waiting(PyObject *self, PyObject *none);           /* reads_waiting.c */
+PyObject *take(PyObject *self, PyObject *args);              /* reads_waiting.c */
+PyObject *substitute(PyObject *self, PyObject *args);        /* reads_bases.c */
+PyObject *ties(PyObject *self, PyObject *args);              /* reads_ties.c */
+PyObject *one_run(PyObject *self, PyObject *text);           /* reads_ties.c */
 
 static inline int read_cigar(Record *r) {
     static const uint8_t query[] = {1, 1, 0, 0, 1, 0, 0, 1, 1}, reference[] = {1, 0, 1, 1, 0, 0, 0, 1, 1};
@@ -145,6 +154,52 @@ static inline int read_tags(const Layout *plan, Record *r) {
         p += size;
     }
     return OK;
+}
+
+static inline int is_hidden(const Layout *plan, uint64_t hash) {
+    int64_t low = 0, high = plan->n_hidden;
+    while (low < high) {
+        int64_t middle = (low + high) / 2;
+        if (plan->hidden[middle] < hash) low = middle + 1; else high = middle;
+    }
+    return low < plan->n_hidden && plan->hidden[low] == hash;
+}
+
+/* Whether the read, clipped parts included, touches the mask outside the panel. */
+static inline int touches(const Layout *plan, const Record *r) {
+    if (!plan->has_mask || r->contig < 0 || r->position < 0) return 0;
+    if (!overlaps(&plan->mask, r->contig, r->reach_start, r->reach_end)) return 0;
+    return !(plan->panel_except && contains(&plan->panel, r->contig, r->reach_start, r->reach_end));
+}
+
+static inline int in_region(const Layout *plan, int64_t contig, int64_t start, int64_t end) {
+    return contig >= 0 && start >= 0 && overlaps(&plan->region, contig, start, end);
+}
+
+static inline int reg2bin(int64_t start, int64_t end) {
+    end--;
+    if (start >> 14 == end >> 14) return (int)(((1 << 15) - 1) / 7 + (start >> 14));
+    if (start >> 17 == end >> 17) return (int)(((1 << 12) - 1) / 7 + (start >> 17));
+    if (start >> 20 == end >> 20) return (int)(((1 << 9) - 1) / 7 + (start >> 20));
+    if (start >> 23 == end >> 23) return (int)(((1 << 6) - 1) / 7 + (start >> 23));
+    if (start >> 26 == end >> 26) return (int)(((1 << 3) - 1) / 7 + (start >> 26));
+    return 0;
+}
+
+static inline void put(Out *out, const void *p, size_t n) {
+    memcpy(out->p + out->n, p, n);
+    out->n += n;
+}
+
+static inline void put_group(Out *out, const Layout *plan, int64_t group) {
+    int64_t at = plan->codes.at[group];
+    put(out, "RGZ", 3);
+    put(out, plan->codes.blob + at, (size_t)(plan->codes.at[group + 1] - at));
+    put(out, "", 1);
+}
+
+static inline int64_t order_of(const Record *r) { /* unplaced reads stand last */
+    return (int64_t)((uint64_t)(r->contig < 0 ? INT32_MAX : r->contig) << 32 | (uint32_t)(r->position + 1));
 }
 
 #endif

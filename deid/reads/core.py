@@ -10,21 +10,21 @@ A sink that has received bytes before an error must be thrown away by its owner.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from itertools import chain
 from typing import BinaryIO, Literal
 
 from deid import bgzf
 from deid.reads.blocks import texts_of, write_texts
-from deid.reads.engine import chunks_of, rewriter
+from deid.reads.engine import Rewrite, chunks_of, rewriter
 from deid.reads.errors import FAULT, RECORD_ERRORS, ReadsError
 from deid.reads.foresight import foreseen
 from deid.reads.header import SourceHeader, header_text, new_groups, read_header, write_header
 from deid.reads.layout import REASONS, Chunk, Layout, Rewritten, default_group
+from deid.reads.places import in_order, placer, writer
 from deid.reads.plan import ReadsPlan, quality_table
 from deid.reads.reference import Reference
-from deid.reads.substitute import resorted, substitute
 from deid.reads.ties import ties_by_name
 from deid.rereading import ReadTwice
 from deid.variants.errors import VariantError
@@ -131,7 +131,8 @@ def _view(task: _Task, sink: BinaryIO, *, may_guess: bool) -> ReadCounts:
             task.source.seek(0)
             _, head, chunks = _opened(task, workers)
         tally, written = _Tally(), Written(sink)
-        texts = _texts(head, workers.over(_rewriter(layout, task.options), chunks), layout, tally)
+        proven = _proven(workers.over(_rewriter(layout, task.options), chunks), layout, tally)
+        texts = chain((head,), _bodies(proven, layout, workers, task.options))
         _write(texts, written, workers, task.options)
     except bgzf.ContainerError as error:
         raise ReadsError(error.code, str(error)) from error
@@ -246,20 +247,19 @@ def _hidden(layout: Layout, chunks: Iterable[Chunk], workers: Workers, options: 
     return words.tolist()
 
 
-def _rewriter(layout: Layout, options: ReadsOptions) -> Callable[[Chunk], Rewritten]:
-    if layout.plan.substituted and options.reference is not None:
-        return partial(substitute, layout, options.reference)
+def _rewriter(layout: Layout, options: ReadsOptions) -> Rewrite:
+    if layout.plan.substituted:
+        return placer(layout, compiled=options.compiled)
     return rewriter(layout, compiled=options.compiled)
 
 
-def _texts(head: bytes, done: Iterable[Rewritten], layout: Layout, tally: _Tally) -> Iterator[bytes]:
-    yield head
-    proven = _proven(done, layout, tally)
-    if layout.plan.ties_by_name:
-        yield from ties_by_name(one.data for one in proven)
-        return
-    for one in resorted(proven) if layout.plan.substituted else proven:
-        yield one.data
+def _bodies(proven: Iterable[Rewritten], layout: Layout, workers: Workers, options: ReadsOptions) -> Iterable[bytes]:
+    """The records to write, in the order in which they are written."""
+    if layout.plan.substituted and options.reference is not None:
+        write = writer(layout, options.reference, compiled=options.compiled)
+        return workers.over(write, in_order(proven, compiled=options.compiled))
+    bodies = (one.data for one in proven)
+    return ties_by_name(bodies, compiled=options.compiled) if layout.plan.ties_by_name else bodies
 
 
 def _proven(done: Iterable[Rewritten], layout: Layout, tally: _Tally) -> Iterator[Rewritten]:
@@ -283,7 +283,7 @@ def _add(tally: _Tally, one: Rewritten, layout: Layout) -> None:
         tally.removed[reason] += count
 
 
-def _write(texts: Iterator[bytes], written: Written, workers: Workers, options: ReadsOptions) -> None:
+def _write(texts: Iterable[bytes], written: Written, workers: Workers, options: ReadsOptions) -> None:
     if options.form == "bam" or options.reference is None:
         write_texts(texts, written, workers, options.level, options.compiled)
         return

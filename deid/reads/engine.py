@@ -114,4 +114,5 @@ def _packed(layout: Layout) -> tuple[bytes, ...]:
         *_names(layout.codes),
         *(part for three in spans for part in three),
         array("Q", layout.hidden).tobytes(),
+        _numbers(layout.lengths),
     )

@@ -13,7 +13,7 @@ from deid.variants.regions import Regions
 
 REASONS = ("flag", "masked", "not_permitted", "outside_region", "no_substitute")
 """Why a read does not leave: its FLAG; it or a piece of the same name touches the mask; whose it is; not asked for;
-spliced, clipped beyond measure or longer than its contig, where reads are substituted (no kernel does that)."""
+spliced, clipped or long beyond measure or longer than its contig, where reads are substituted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import struct
 from array import array
+from itertools import starmap
 
 import pysam
 
 from deid.reads.errors import ReadsError
 from deid.reads.records import FIXED
 
-NIBBLES = bytes("=ACMGRSVTWYHKDBN".find(chr(code)) & 15 for code in range(256))
+DIGITS = str.maketrans("=ACMGRSVTWYHKDBN", "0123456789abcdef")
 ARRAYS = {"b": b"c", "B": b"C", "h": b"s", "H": b"S", "i": b"i", "I": b"I", "f": b"f"}
-NUMBERS = {"c": "<b", "C": "<B", "s": "<h", "S": "<H", "i": "<i", "I": "<I", "f": "<f"}
+NUMBERS = {code: struct.Struct(f"<{form}") for code, form in zip("cCsSiIf", "bBhHiIf", strict=True)}
 MOST_OPERATIONS = 65535
 
 
@@ -22,8 +23,7 @@ def to_bam(read: pysam.AlignedSegment) -> bytes:
     if len(cigar) > MOST_OPERATIONS:
         raise ReadsError("long_cigar", "a read has more CIGAR operations than BAM holds")
     name = (read.query_name or "*").encode("ascii") + b"\0"
-    bases = (read.query_sequence or "").encode("ascii").translate(NIBBLES)
-    padded = bases + bytes(len(bases) % 2)
+    bases = read.query_sequence or ""
     qualities = read.query_qualities
     fixed = FIXED.pack(
         read.reference_id,
@@ -39,21 +39,20 @@ def to_bam(read: pysam.AlignedSegment) -> bytes:
         read.template_length,
     )
     parts = [fixed, name, struct.pack(f"<{len(cigar)}I", *(size << 4 | operation for operation, size in cigar))]
-    parts.append(bytes(high << 4 | low for high, low in zip(padded[::2], padded[1::2], strict=True)))
+    parts.append(bytes.fromhex(bases.translate(DIGITS) + "0" * (len(bases) % 2)))
     parts.append(b"\xff" * len(bases) if qualities is None else bytes(qualities))
-    parts += [_tag(*tag) for tag in read.get_tags(with_value_type=True)]
+    parts += starmap(_tag, read.get_tags(with_value_type=True))
     body = b"".join(parts)
     return struct.pack("<I", len(body)) + body
 
 
 def _tag(name: str, value: object, kind: str | int) -> bytes:
-    head = name.encode("ascii")
-    if isinstance(value, array):
-        return head + b"B" + ARRAYS[value.typecode] + struct.pack("<I", len(value)) + value.tobytes()
     code = kind if isinstance(kind, str) else chr(kind)
     if isinstance(value, str):
-        text = value.encode("utf-8", "surrogateescape")
-        return head + code.encode() + text + (b"" if code == "A" else b"\0")
+        return f"{name}{code}{value}{'' if code == 'A' else chr(0)}".encode("utf-8", "surrogateescape")
+    if isinstance(value, array):
+        head = name.encode("ascii") + b"B" + ARRAYS[value.typecode]
+        return head + struct.pack("<I", len(value)) + value.tobytes()
     if code == "I" and isinstance(value, int):
         value &= 0xFFFFFFFF  # pysam shows what has no sign as if it had one
-    return head + code.encode() + struct.pack(NUMBERS[code], value)
+    return f"{name}{code}".encode("ascii") + NUMBERS[code].pack(value)

@@ -7,14 +7,16 @@ sizes and unmapped reads give no variant back. Reads of equal place are put in t
 What remains: depth, from which large deletions and copy numbers can be told (Harmanci and Gerstein 2018), and which
 reads could be mapped at all. A fragment counts as two reads. Spliced reads are left out: a skipped stretch would show
 a deletion as well as an intron.
+
+The order: a place for each read, the places in order, and only then the records, so that what waits for its turn
+is 32 bytes a read. This is the plain twin of ``native/reads_places.c``, ``reads_waiting.c`` and ``reads_bases.c``;
+which of the two does the work is settled in ``places.py``.
 """
 
 from __future__ import annotations
 
 import heapq
 import struct
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from deid.reads.errors import FAULT
 from deid.reads.layout import REASONS, Chunk, Layout, Rewritten
@@ -22,6 +24,7 @@ from deid.reads.names import LENGTH, new_name, siphash128
 from deid.reads.records import (
     CLIPS,
     FIXED,
+    MAX_RECORD,
     QUERY,
     Fault,
     Record,
@@ -32,18 +35,22 @@ from deid.reads.records import (
     split,
     touches,
 )
-from deid.reads.reference import Reference
 
 MAX_CLIP = 10_000
+"""How far from its place a read may begin, and how many of its bases may be claimed without standing in the file."""
+LONGEST = 1 << 23
+"""Bases of a read; the longest ever sequenced has half of that."""
 MAPPING_QUALITY, BASE_QUALITY = 60, 30
 REVERSE, READ_2 = 0x10, 0x80
 DROPPED = 0x4 | 0x100 | 0x200 | 0x400 | 0x800
-SKIP = 3
-NIBBLE = bytes({65: 1, 67: 2, 71: 4, 84: 8}.get(letter, 15) for letter in range(256))
+SKIP, HARD = 3, 5
+DIGIT = bytes({65: b"1", 67: b"2", 71: b"4", 84: b"8"}.get(letter, b"f")[0] for letter in range(256))
+PLACE = struct.Struct(">II14sIBxI")
+"""Contig, start, new name, length, strand and read group: the order of these bytes is the order of the reads."""
 
 
-def substitute(layout: Layout, reference: Reference, chunk: Chunk) -> Rewritten:
-    """Whole source records to substituted ones, in the source's order."""
+def placed(layout: Layout, chunk: Chunk) -> Rewritten:
+    """The places (``PLACE``) of whole source records, in the source's order."""
     out: list[bytes] = []
     removed = dict.fromkeys(REASONS, 0)
     records = first = last = fault = 0
@@ -53,11 +60,11 @@ def substitute(layout: Layout, reference: Reference, chunk: Chunk) -> Rewritten:
             order = order_of(record)
             if records and order < last:
                 raise Fault("unsorted")
-            made = _one(layout, reference, record)
-            if made in removed:
-                removed[str(made)] += 1
+            made = _place(layout, record)
+            if isinstance(made, bytes):
+                out.append(made)
             else:
-                out.append(bytes(made))  # type: ignore[arg-type]
+                removed[made] += 1
             first, last = order if not records else first, order
             records += 1
     except Fault as found:
@@ -73,30 +80,36 @@ def substitute(layout: Layout, reference: Reference, chunk: Chunk) -> Rewritten:
     )
 
 
-def _one(layout: Layout, reference: Reference, record: Record) -> bytes | str:
-    """The record to write, or the reason why there is none."""
+def _place(layout: Layout, record: Record) -> bytes | str:
+    """The place of a read, or the reason why it has none."""
     if record.flag & DROPPED or record.fixed[0] < 0 or record.fixed[1] < 0:
         return "flag"
     if touches(layout, record) or layout.is_hidden(siphash128(layout.key, record.name)[0]):
         return "masked"
     if record.group < 0 or not layout.codes[record.group]:
         return "not_permitted"
-    operations = operations_of(record.cigar)
-    length = sum(size for operation, size in operations if operation in QUERY or operation == 5)
-    contig_length = layout.lengths[record.fixed[0]]
-    if record.fixed[1] - record.reach[0] > MAX_CLIP or not 0 < length <= contig_length or _is_spliced(operations):
+    start, length = _stands(layout, record)
+    if not length:
         return "no_substitute"
-    start = min(_unclipped(record, operations), contig_length - length)
-    if start < 0:
-        start = 0
-    contig = layout.contigs[record.fixed[0]]
-    if layout.region is not None and not layout.region.overlaps(contig, start, start + length):
+    contig = record.fixed[0]
+    if layout.region is not None and not layout.region.overlaps(layout.contigs[contig], start, start + length):
         return "outside_region"
-    return _written(layout, record, start, reference.bases(contig, start, start + length))
+    name = new_name(siphash128(layout.key, record.name + (b"/2" if record.flag & READ_2 else b"/1")))
+    return PLACE.pack(contig, start, name, length, record.flag & REVERSE, record.group)
 
 
-def _is_spliced(operations: list[tuple[int, int]]) -> bool:
-    return any(operation == SKIP for operation, _ in operations)
+def _stands(layout: Layout, record: Record) -> tuple[int, int]:
+    """Where the read would lie were it not clipped, start and length; no length where nothing can stand for it."""
+    operations, position, most = operations_of(record.cigar), record.fixed[1], layout.lengths[record.fixed[0]]
+    length = sum(size for operation, size in operations if operation in QUERY or operation == HARD)
+    if any(operation == SKIP for operation, _ in operations):
+        return 0, 0
+    if not 0 < length <= min(most, LONGEST, record.fixed[7] + MAX_CLIP) or position - record.reach[0] > MAX_CLIP:
+        return 0, 0
+    # A read is anchored where its sequencing began: at the other end an indel would show as a shift.
+    start = record.reach[1] - length if record.flag & REVERSE else _unclipped(record, operations)
+    start = max(0, min(start, most - length))
+    return (start, length) if abs(position - start) <= MAX_CLIP else (0, 0)
 
 
 def _unclipped(record: Record, operations: list[tuple[int, int]]) -> int:
@@ -108,34 +121,52 @@ def _unclipped(record: Record, operations: list[tuple[int, int]]) -> int:
     return start
 
 
-def _written(layout: Layout, record: Record, start: int, bases: bytes) -> bytes:
+class Waiting:
+    """Places that wait for their turn."""
+
+    def __init__(self) -> None:
+        self._heap: list[bytes] = []
+
+    def take(self, places: bytes, frontier: int, most: int) -> tuple[bytes, int]:
+        """Add ``places``; those before the frontier (contig << 32 | start) in order, until their records would be
+        ``most`` bytes, about, and how many wait."""
+        for at in range(0, len(places), PLACE.size):
+            heapq.heappush(self._heap, places[at : at + PLACE.size])
+        end, out = frontier.to_bytes(8, "big"), []
+        while self._heap and self._heap[0] < end and most > 0:
+            out.append(heapq.heappop(self._heap))
+            length = PLACE.unpack(out[-1])[3]
+            most -= 64 + length + length // 2
+        return b"".join(out), len(self._heap)
+
+
+def substituted(layout: Layout, places: bytes, at: int, stretch: tuple[int, bytes, int]) -> tuple[bytes, int]:
+    """Records of the places from ``at`` on, and where the first begins that is not in the ``stretch``: a contig, bases
+    of it, and where they start. Raises ``ValueError`` where already the first is not."""
+    contig, bases, first = stretch
+    out, stop = [], at
+    while stop < len(places):
+        there, start, name, length, strand, group = PLACE.unpack_from(places, stop)
+        lies_in = there == contig and start >= first and start + length <= first + len(bases)
+        if not lies_in or not 0 < length < MAX_RECORD or group >= len(layout.codes):
+            break
+        here = bases[start - first : start - first + length]
+        bin_ = bin_of(start, start + length) & 0xFFFF
+        fixed = (contig, start, LENGTH + 1, MAPPING_QUALITY, bin_, 1, strand, length, -1, -1, 0)
+        out.append(_record(fixed, name, here, layout.codes[group]))
+        stop += PLACE.size
+    if stop == at and at < len(places):
+        raise ValueError("the first place is not in the stretch")
+    return b"".join(out), stop
+
+
+def _record(fixed: tuple[int, ...], name: bytes, bases: bytes, code: bytes) -> bytes:
     length = len(bases)
-    words = siphash128(layout.key, record.name + (b"/2" if record.flag & READ_2 else b"/1"))
-    bin_ = bin_of(start, start + length) & 0xFFFF
-    flag = record.flag & REVERSE
-    fixed = (record.fixed[0], start, LENGTH + 1, MAPPING_QUALITY, bin_, 1, flag, length, -1, -1, 0)
-    codes = bases.translate(NIBBLE) + b"\0" * (length % 2)
-    packed = bytes(high << 4 | low for high, low in zip(codes[::2], codes[1::2], strict=True))
-    parts = [FIXED.pack(*fixed), new_name(words), b"\0", struct.pack("<I", length << 4), packed]
-    parts += [bytes([BASE_QUALITY]) * length, b"RGZ" + layout.codes[record.group] + b"\0"]
-    body = b"".join(parts)
+    parts = [FIXED.pack(*fixed), name, b"\0", struct.pack("<I", length << 4), packed(bases)]
+    body = b"".join([*parts, bytes([BASE_QUALITY]) * length, b"RGZ" + code + b"\0"])
     return struct.pack("<I", len(body)) + body
 
 
-def resorted(done: Iterable[Rewritten]) -> Iterator[Rewritten]:
-    """The same reads by their new places; at most those of the last ``MAX_CLIP`` bases are held."""
-    waiting: list[tuple[int, bytes, bytes]] = []
-    for one in done:
-        for body in split(one.data):
-            contig, position = struct.unpack_from("<ii", body)
-            heapq.heappush(waiting, (contig << 32 | position + 1, body[32 : 32 + LENGTH], body))
-        yield replace(one, data=_popped(waiting, one.last - MAX_CLIP))
-    yield Rewritten(data=_popped(waiting, 1 << 63), records=0, written=0, removed=(), fault=0, first=0, last=0)
-
-
-def _popped(waiting: list[tuple[int, bytes, bytes]], frontier: int) -> bytes:
-    out = []
-    while waiting and waiting[0][0] < frontier:
-        body = heapq.heappop(waiting)[2]
-        out.append(struct.pack("<I", len(body)) + body)
-    return b"".join(out)
+def packed(bases: bytes) -> bytes:
+    """Two bases to a byte (SAM specification section 4.2.3); what is none of the four letters is N."""
+    return bytes.fromhex((bases.translate(DIGIT) + b"0" * (len(bases) % 2)).decode("ascii"))

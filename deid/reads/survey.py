@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from deid import bgzf, native
+from deid.reads.bases import bases_judge
 from deid.reads.blocks import texts_of
 from deid.reads.engine import chunks_of, is_compiled, prepared
 from deid.reads.errors import FAULT, RECORD_ERRORS, ReadsError
@@ -22,7 +23,7 @@ from deid.reads.names import LENGTH, LETTERS
 from deid.reads.plan import TAGS, ReadsPlan, quality_table
 from deid.reads.records import Fault, Record, operations_of, parse, split
 from deid.reads.reference import Reference
-from deid.reads.substitute import BASE_QUALITY, MAPPING_QUALITY, NIBBLE, REVERSE
+from deid.reads.substitute import BASE_QUALITY, MAPPING_QUALITY, REVERSE
 from deid.variants.stream import Workers
 
 MATCH_ONLY = 1 << 0
@@ -181,9 +182,11 @@ def _looker(
         ready = prepared(layout)
         survey = lambda chunk: _unpacked(native._reads.survey(ready, *chunk))  # noqa: E731
 
+    judge = None if reference is None else bases_judge(layout, reference, compiled=compiled)
+
     def both(chunk: Chunk) -> tuple[_Seen, bool]:
         seen = survey(chunk)
-        return seen, reference is None or bool(seen.fault) or _is_reference(layout, reference, chunk)
+        return seen, judge is None or bool(seen.fault) or judge(chunk)
 
     return both
 
@@ -233,17 +236,3 @@ def _of_record(record: Record) -> _Seen:
         qualities=sum(1 << value for value in set(record.quality)),
         mapping=1 << mapping,
     )
-
-
-def _is_reference(layout: Layout, reference: Reference, chunk: Chunk) -> bool:
-    """Whether every read's bases are those of the reference at its place."""
-    for body in split(chunk.records):
-        record = parse(layout, body)
-        contig, position, length = record.fixed[0], record.fixed[1], record.fixed[7]
-        if contig < 0 or position < 0 or position + length > layout.lengths[contig]:
-            return False
-        codes = reference.bases(layout.contigs[contig], position, position + length).translate(NIBBLE)
-        padded = codes + b"\0" * (length % 2)
-        if record.sequence != bytes(high << 4 | low for high, low in zip(padded[::2], padded[1::2], strict=True)):
-            return False
-    return True

@@ -2,7 +2,9 @@
 
 The task (performance notes, section 5): tags NM MD AS RG MC, one sample renamed, our header, reads in ten BED intervals
 dropped, BAM. We also replace every name under a key and drop the mates of masked reads, which samtools cannot: so the
-comparison of bodies leaves out names and those mates, and the peer is spared both. samtools must be Debian's, built
+comparison of bodies leaves out names and those mates, and the peer is spared both.
+Reads of the registered tier (bases from the reference) have no peer: the row stands against the nearest that samtools does,
+the same reads with the same tag and their own bases; compared is where each read stands and how long it is. samtools must be Debian's, built
 with libdeflate: ``-l 6`` is then libdeflate 7 and ``-l 1`` libdeflate 1. CPU is user and system time of all that is started.
 
 Run: python -m tests.bench.reads [--json] [--pairs N] [--runs N]
@@ -15,6 +17,7 @@ import json
 import os
 import platform
 import random
+import re
 import shutil
 import statistics
 import subprocess
@@ -25,6 +28,7 @@ from pathlib import Path
 from tests.bench.vcf import measure
 
 LEVELS = ((1, 1), (7, 6))
+SEED = 11
 CONTIGS = (("1", 3_000_000), ("2", 2_000_000))
 OURS = """
 import json, sys
@@ -40,11 +44,36 @@ with open(task["source"], "rb") as source, open(task["ours"], "wb") as sink:
               options=ReadsOptions(level=task["level"], threads=task["threads"]))
 """
 
+SUBSTITUTED = """
+import json, sys
+from pathlib import Path
+from deid.reads import ReadsOptions, Reference, core_view, plan_from_steps
+task = json.load(open(sys.argv[1]))
+with open(task["source"], "rb") as source, open(task["ours"], "wb") as sink:
+    core_view(plan_from_steps([{"reference-substituted": {}}], {}), source, sink, participants={"LiMing": "p1"},
+              key=bytes(range(16)), options=ReadsOptions(level=task["level"], threads=task["threads"],
+                                                         reference=Reference(Path(task["reference"]))))
+"""
+DROPPED = 0xF04
+
+
+def genome_of(rng: random.Random) -> dict[str, str]:
+    """The contigs, by a generator that was not used yet."""
+    return {name: "".join(rng.choices("ACGT", k=length)) for name, length in CONTIGS}
+
+
+def write_reference(path: Path) -> None:
+    """The genome that ``write_source`` takes its reads from, with its index."""
+    with path.open("w") as sink:
+        for name, bases in genome_of(random.Random(SEED)).items():
+            sink.write(f">{name}\n" + "".join(f"{bases[at : at + 60]}\n" for at in range(0, len(bases), 60)))
+    subprocess.run(["samtools", "faidx", str(path)], check=True)
+
 
 def write_source(path: Path, pairs: int) -> int:
     """A seeded coordinate-sorted BAM: pairs of 150 bases, 0.5 % errors, some indels and clips, Illumina names."""
-    rng = random.Random(11)
-    genome = {name: "".join(rng.choices("ACGT", k=length)) for name, length in CONTIGS}
+    rng = random.Random(SEED)
+    genome = genome_of(rng)
     header = "@HD\tVN:1.6\tSO:unsorted\n" + "".join(f"@SQ\tSN:{n}\tLN:{size}\n" for n, size in CONTIGS)
     header += "@RG\tID:H3.1\tSM:LiMing\tLB:lib\tPU:H3.1.ACGT\tPL:ILLUMINA\n@PG\tID:bwa\tCL:bwa mem /home/pat/x.fq\n@CO\tnote\n"
     with path.with_suffix(".sam").open("w") as sink:
@@ -139,6 +168,43 @@ def row(task: dict[str, object], folder: Path, levels: tuple[int, int], runs: in
     }
 
 
+def substituted_row(task: dict[str, object], levels: tuple[int, int], runs: int) -> dict[str, object]:
+    """Reads whose bases are the reference's, against samtools writing the same reads as they are."""
+    file, size = Path(str(task["ours"])).with_name("task.json"), int(str(task["size"]))
+    file.write_text(json.dumps({**task, "level": levels[0]}))
+    ours_command = [sys.executable, "-c", SUBSTITUTED, str(file)]
+    peer_command = ["samtools", "view", "--no-PG", "-b", "-F", str(DROPPED), "--keep-tag", "RG", "--output-fmt-option"]
+    peer_command += [f"level={levels[1]}", "-o", str(task["peer"]), str(task["source"])]
+    measure(ours_command, size)
+    pairs = [(measure(ours_command, size), measure(peer_command, size)) for _ in range(runs)]
+    ours, peer = (
+        {key: round(statistics.median(pair[side][key] for pair in pairs), 3) for key in pairs[0][side]}
+        for side in (0, 1)
+    )
+    ours["reads_per_cpu_s"] = round(int(str(task["reads"])) / ours["cpu_s"])
+    return {
+        "task": f"BAM, bases from the reference, libdeflate {levels[0]} (htslib {levels[1]}), threads {task['threads']}",
+        "ours": ours,
+        "peer": {"name": "samtools view -F 0xF04 --keep-tag RG, its own bases", "version": version(), **peer},
+        "ratio_cpu": round(statistics.median(a["cpu_s"] / b["cpu_s"] for a, b in pairs), 3),
+        "ratio_wall": round(statistics.median(a["wall_s"] / b["wall_s"] for a, b in pairs), 3),
+        "runs": runs,
+        "equal_output": sorted(standing(Path(str(task["ours"])))) == sorted(standing(Path(str(task["peer"])))),
+    }
+
+
+def standing(path: Path) -> list[tuple[str, int, int, str]]:
+    """Contig, first base were the read not clipped, length and strand of each read, by what samtools shows of it."""
+    text = subprocess.run(["samtools", "view", "--no-PG", str(path)], capture_output=True, text=True, check=True).stdout
+    sizes, found = dict(CONTIGS), []
+    for line in text.splitlines():
+        _, flag, contig, at, _, cigar, *rest = line.split("\t")
+        clipped = re.match(r"([0-9]+)S", cigar)
+        start, length = int(at) - (int(clipped[1]) if clipped else 0), len(rest[3])
+        found.append((contig, max(1, min(start, sizes[contig] - length + 1)), length, str(int(flag) & 16)))
+    return found
+
+
 def threads_row(script: str, task: dict[str, object], folder: Path, runs: int) -> dict[str, object]:
     """Two threads against one, the same program: ``ratio_wall`` of at most 0.625 is 1.6 times as fast."""
     size, file, sides = int(str(task["size"])), folder / "task.json", (("ours", 2), ("peer", 1))
@@ -185,12 +251,16 @@ def run(pairs: int, runs: int) -> dict[str, object]:
         (folder / "header.sam").write_text(f"@HD\tVN:1.6\tSO:coordinate\n{lines}@RG\tID:p1.1\tSM:p1\tPL:ILLUMINA\n")
         task: dict[str, object] = {
             "source": str(source), "bed": str(bed), "ours": str(folder / "ours.bam"), "peer": str(folder / "peer.bam"),
-            "threads": 1, "size": size, "mask": True,
+            "threads": 1, "size": size, "mask": True, "reads": 2 * pairs, "reference": str(folder / "reference.fa"),
         }  # fmt: skip
+        write_reference(folder / "reference.fa")
         rows = [row(task, folder, levels, runs) for levels in LEVELS]
         rows.append(row({**task, "mask": False}, folder, LEVELS[0], runs))
         rows.append(row({**task, "threads": 2}, folder, LEVELS[0], runs))
         rows += [threads_row(OURS, {**task, "what": "BAM", "level": level}, folder, runs) for level in (1, 6)]
+        rows += [substituted_row(task, levels, runs) for levels in ((1, 1), (6, 5))]
+        what = "BAM, bases from the reference"
+        rows.append(threads_row(SUBSTITUTED, {**task, "what": what, "level": 6}, folder, runs))
     machine = {"cores": os.cpu_count(), "python": platform.python_version(), "versions": {}}
     return {"bench": "reads", "machine": machine, "rows": rows}
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import random
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pysam
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from deid.bgzf import Incoming
 from deid.reads import ReadsError, Reference
 from deid.reads.cram import cram_to_bam, stream_to_bam
+from deid.reads.cram_check import END, proven_containers
 from deid.reads.faidx import fasta_index
 from tests.deid.reads.conftest import bam, reference_bases
 
@@ -50,6 +53,35 @@ def test_what_a_file_would_show_a_stream_shows(cram: bytes, reference: Reference
     with pytest.raises(ReadsError) as failure:
         b"".join(stream_to_bam(Incoming(io.BytesIO(change(cram))), reference))
     assert failure.value.code == code
+
+
+def behind_the_end(cram: bytes, least: int = 1 << 18) -> bytes:
+    """The file and, behind its end, more of its own containers, by default many more than a pipe holds."""
+    _, _, *containers = proven_containers(Incoming(io.BytesIO(cram)))
+    assert containers[-1] == END
+    more = b"".join(containers[:-1])
+    return cram + more * (1 + least // len(more))
+
+
+def test_sound_containers_behind_the_end_are_refused(cram: bytes, reference: Reference) -> None:
+    with pytest.raises(ReadsError) as failure:
+        b"".join(stream_to_bam(Incoming(io.BytesIO(behind_the_end(cram, 1))), reference))
+    assert failure.value.code == "truncated"
+
+
+def test_what_a_decoder_leaves_unread_is_proven_too(
+    cram: bytes, reference: Reference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """htslib reads on behind the end today; one that stops there must not leave the rest of the file unseen."""
+
+    def stops_early(file: BinaryIO, _: Reference) -> Iterator[bytes]:
+        yield file.read(9)
+
+    monkeypatch.setattr("deid.reads.cram._decoded", stops_early)
+    assert b"".join(stream_to_bam(Incoming(io.BytesIO(cram)), reference)) == cram[:9]
+    with pytest.raises(ReadsError) as failure:
+        b"".join(stream_to_bam(Incoming(io.BytesIO(behind_the_end(cram))), reference))
+    assert failure.value.code == "truncated"
 
 
 def test_the_index_worked_out_is_the_one_samtools_writes(tmp_path: Path) -> None:

@@ -104,6 +104,41 @@ def test_one_base_that_is_not_the_references_is_seen(made, reference, compiled):
     assert (found.is_substituted, found.bases_are_reference) == (True, False)
 
 
+@pytest.mark.parametrize("odd", [0, 1])
+def test_any_base_of_any_read_that_is_not_the_references_is_seen(made, reference, compiled, odd):
+    """The first and the last base, of reads of even and of odd length, at the ends of a contig and beside a border."""
+    places = [0, 1, 1490, 2989, 2990 - odd]
+    cigar, bases = f"{10 + odd}M", "ACGTTTTTACG"[: 10 + odd]
+    reads = [{"at": at, "cigar": cigar, "bases": bases, "name": f"n{at}"} for at in places]
+    out = gzip.decompress(made.run(made.bam(reads), SUBSTITUTED, reference=reference)[1])
+
+    def is_reference(raw: bytes) -> bool | None:
+        return assess_view(io.BytesIO(packed(raw)), reference=reference, compiled=compiled).bases_are_reference
+
+    assert is_reference(out)
+    quality = -1
+    for _ in places:
+        quality = out.index(b"\x1e" * (10 + odd), quality + 1)
+        for at, change in ((quality - 5 - odd, 0x30), (quality - 5 - odd, 0x03), (quality - 1, 0x30)):
+            assert not is_reference(out[:at] + bytes([out[at] ^ change]) + out[at + 1 :])
+        if odd:  # the spare half byte is nobody's base, and nobody's room for a note
+            assert not is_reference(out[: quality - 1] + bytes([out[quality - 1] ^ 1]) + out[quality:])
+
+
+def test_bases_are_judged_by_short_stretches_as_by_long_ones(made, reference, compiled, monkeypatch):
+    out = made.run(made.bam([{"at": at} for at in range(0, 2990, 7)]), SUBSTITUTED, reference=reference)[1]
+    monkeypatch.setattr("deid.reads.places.STRETCH", 1)
+    assert assess_view(io.BytesIO(out), reference=reference, compiled=compiled).bases_are_reference
+    assert made.run(made.bam([{"at": at} for at in range(0, 2990, 7)]), SUBSTITUTED, reference=reference)[1] == out
+
+
+def test_a_read_behind_the_end_of_its_contig_is_not_the_references(made, reference, compiled):
+    out = gzip.decompress(made.run(made.bam([{"at": 2990}]), SUBSTITUTED, reference=reference)[1])
+    behind = out.replace(struct.pack("<ii", 0, 2990), struct.pack("<ii", 0, 2991))
+    assert behind != out
+    assert not assess_view(io.BytesIO(packed(behind)), reference=reference, compiled=compiled).bases_are_reference
+
+
 @pytest.mark.parametrize("line", [b"@CO\tLiMing\n", b"@PG\tID:x\n", b"@RG\tID:z\tSM:p1\tLB:LiMing\n"])
 def test_a_header_with_anything_beside_ours_is_refused(view, compiled, line):
     raw = gzip.decompress(view)
