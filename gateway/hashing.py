@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 from typing import Any, BinaryIO
 
 from gateway.errors import BadInput
@@ -30,6 +31,11 @@ class HashingReader(io.RawIOBase):
         buffer[: len(data)] = data
         return len(data)
 
+    @property
+    def size(self) -> int:
+        """Bytes of the whole source; 0 where it cannot say."""
+        return size_of(self._source)
+
     def drain(self) -> None:
         """Read what the transform left unread, so that the digest covers the whole file."""
         while self.read(1 << 20):
@@ -38,6 +44,20 @@ class HashingReader(io.RawIOBase):
     def hexdigest(self) -> str:
         """SHA-256 of all that was read."""
         return self._total.hexdigest()
+
+
+def size_of(source: Any) -> int:
+    """Bytes of an open file, a reader over one or a descriptor; 0 where nobody can tell before it is read."""
+    if isinstance(source, HashingReader):
+        return source.size
+    if isinstance(source, int):
+        return os.fstat(source).st_size
+    if not source.seekable():
+        return 0
+    here = source.tell()
+    size: int = source.seek(0, io.SEEK_END)
+    source.seek(here)
+    return size
 
 
 def prove_registered(raw: HashingReader, path: str, checksum: str) -> None:
