@@ -196,6 +196,7 @@ def _line_end(text: bytes, count: int) -> int:
 
 def _last_record_end(text: bytes, start: int) -> int:
     end = text.rfind(b"\n", start) + 1 or start
-    for _ in range(text.count(b"\n", start) % 4):
+    lines = native._fastq.lines(text, start) if native.has_fastq else text.count(b"\n", start)
+    for _ in range(lines % 4):
         end = text.rfind(b"\n", start, end - 1) + 1 or start
     return end

@@ -7,6 +7,7 @@
 
 #include "names.h"
 
+enum { LEAST = 7 }; /* bytes of the least record: "@a", two empty lines and "+", each with its end */
 enum Fault { OK, CRLF, BAD_NAME, BAD_BASE, BAD_PLUS, BAD_QUALITY, RAGGED, OUT_OF_MEMORY }; /* deid.fastq.errors */
 
 typedef struct { const uint8_t *p; size_t n; } Line;
@@ -105,12 +106,8 @@ static Tables tables_of(const uint8_t *key, const uint8_t *bases, const uint8_t 
     return tables;
 }
 
-/* The least record, "@a", two empty lines and "+", has 7 bytes; its name grows to 14 letters. */
-static size_t most_records(const uint8_t *p, const uint8_t *end) {
-    size_t lines = 0;
-    while (p < end && (p = memchr(p, '\n', (size_t)(end - p)))) p++, lines++;
-    return lines / 4 + 1;
-}
+/* Not counted, for that would read the text once more: what is not written takes no memory. */
+static size_t most_records(const uint8_t *p, const uint8_t *end) { return (size_t)(end - p) / LEAST + 1; }
 
 /* rewrite(key, bases, quality, head, text, start, end): (bytes, hash words of the names, records, fault). Whole records
  * in `head` (one that lay across two pieces of text) come before those of text[start:end]. */
@@ -152,7 +149,19 @@ static PyObject *rewrite(PyObject *self, PyObject *args) {
     return Py_BuildValue("(NNni)", made, names, (Py_ssize_t)done.records, done.fault);
 }
 
+/* lines(text, start): how many lines end in text[start:]. bytes.count looks at one letter at a time. */
+static PyObject *lines(PyObject *self, PyObject *args) {
+    PyObject *text;
+    Py_ssize_t start, count = 0;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "Sn", &text, &start)) return NULL;
+    const uint8_t *p = (const uint8_t *)PyBytes_AS_STRING(text);
+    for (Py_ssize_t i = start < 0 ? 0 : start, n = PyBytes_GET_SIZE(text); i < n; i++) count += p[i] == '\n';
+    return PyLong_FromSsize_t(count);
+}
+
 static PyMethodDef methods[] = {
+    {"lines", lines, METH_VARARGS, "How many lines end."},
     {"rewrite", rewrite, METH_VARARGS, "Rewrite whole records."},
     {NULL, NULL, 0, NULL},
 };
