@@ -194,14 +194,20 @@ def substituted_row(task: dict[str, object], levels: tuple[int, int], runs: int)
 
 
 def standing(path: Path) -> list[tuple[str, int, int, str]]:
-    """Contig, first base were the read not clipped, length and strand of each read, by what samtools shows of it."""
+    """Contig, first base, length and strand of each read, by what samtools shows of it: as it would lie were it one match,
+    unclipped, from where its sequencing began."""
     text = subprocess.run(["samtools", "view", "--no-PG", str(path)], capture_output=True, text=True, check=True).stdout
     sizes, found = dict(CONTIGS), []
     for line in text.splitlines():
         _, flag, contig, at, _, cigar, *rest = line.split("\t")
-        clipped = re.match(r"([0-9]+)S", cigar)
-        start, length = int(at) - (int(clipped[1]) if clipped else 0), len(rest[3])
-        found.append((contig, max(1, min(start, sizes[contig] - length + 1)), length, str(int(flag) & 16)))
+        start, length, reverse = int(at), len(rest[3]), str(int(flag) & 16)
+        pieces = [(int(size), kind) for size, kind in re.findall("([0-9]+)([A-Z=])", cigar)]
+        if reverse != "0":
+            behind = pieces[-1][0] if pieces[-1][1] == "S" else 0
+            start += sum(size for size, kind in pieces if kind in "MD=X") + behind - length
+        elif pieces[0][1] == "S":
+            start -= pieces[0][0]
+        found.append((contig, max(1, min(start, sizes[contig] - length + 1)), length, reverse))
     return found
 
 
