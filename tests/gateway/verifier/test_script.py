@@ -11,9 +11,11 @@ import random
 import shutil
 import subprocess
 import sys
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -76,6 +78,7 @@ def test_both_say_the_same_of_every_changed_byte(script: ModuleType, log: Log) -
     assert agree(script, log.folder, key=log.vkey) == "tampered"
 
 
+WITNESS = (b"\x04", b"\x06")
 PIECES = (
     "",
     " ",
@@ -138,7 +141,7 @@ def readers(script: ModuleType, log: Log, witnesses: Witnesses) -> Iterator[tupl
     yield "receipt", [*receipts, extra], parse_proof, script.read_receipt
     yield "key", [log.vkey], parse_vkey, script.read_key
     witness = str(witnesses.each["w0"].key)
-    yield "witness key", [witness], parse_witness_key, lambda text: script.read_key(text, (b"\x04", b"\x06"))
+    yield "witness key", [witness], parse_witness_key, partial(script.read_key, kinds=WITNESS)
     yield "policy", policies, parse_policy, script.read_policy
     paths = ["tile/0/x001/234", "tile/entries/000.p/17", "tile/63/999"]
     yield "path", paths, parse_path, partial(path_read, script)
@@ -168,6 +171,33 @@ def test_both_read_the_same_texts_and_refuse_the_same(script: ModuleType, log: L
             assert answered(theirs, text.encode() if in_bytes else text)[0], name
     assert min(refused.values()) > 100, "most edits are refused"
     assert set(accepted) >= {"policy", "receipt", "head", "path"}, "and some are not"
+
+
+def keys_made_wrong() -> Iterator[str]:
+    """Each bears the id of what it is, so nothing but its name, kind or length speaks against it."""
+    for name, kind, size in (
+        *((name, b"\x01", 32) for name in ("", "a b", "a+b", "a\u00a0b", "a\tb")),
+        *(("log", kind, size) for kind, size in ((b"\x01", 31), (b"\x01", 33), (b"\x01", 0), (b"\x02", 32), (b"", 32))),
+        *(("witness", kind, size) for kind, size in ((b"\x04", 31), (b"\x06", 32), (b"\x06", 1313), (b"\x05", 32))),
+    ):
+        body = kind + bytes(size)
+        key_id = sha256(name.encode() + b"\n" + body).hexdigest()[:8]
+        yield f"{name}+{key_id}+{b64encode(body).decode()}"
+
+
+def test_both_refuse_what_is_well_made_and_still_not_allowed(script: ModuleType, log: Log) -> None:
+    for text in keys_made_wrong():
+        for ours, theirs in (
+            (parse_vkey, script.read_key),
+            (parse_witness_key, partial(script.read_key, kinds=WITNESS)),
+        ):
+            assert not answered(ours, text)[0], text
+            assert not answered(theirs, text)[0], text
+    signed = (log.folder / "checkpoint").read_bytes()
+    text, line = signed.split(b"\n\n")
+    long = text + b"\nextension " + b"x" * 1_000_000 + b"\n\n" + line
+    for note, good in ((signed, True), (signed + 99 * line, True), (signed + 100 * line, False), (long, False)):
+        assert (answered(parse_note, note)[0], answered(script.read_note, note)[0]) == (good, good), len(note)
 
 
 def test_an_insider_who_rewrites_the_whole_log_is_caught_by_the_witnesses(
