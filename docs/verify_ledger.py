@@ -211,7 +211,7 @@ def read_rotation(data, number, old):
     words = dict(line.split(" ", 1) for line in text.decode("utf-8").split("\n")[1:-1])
     size, new = words["size"], read_key(words["new"])
     stated = f"tongguan/key-rotation@v1\norigin {old.name}\nnumber {number}\nsize {size}\nold {old}\nnew {new}\n"
-    if text.decode("utf-8") != stated or new.name != old.name or new == old or not NUMBER.fullmatch(size):
+    if text.decode("utf-8") != stated or new.name != old.name or not NUMBER.fullmatch(size):
         raise ValueError("not a change of this log's key that follows the one before")
     if len(signatures) != 2 or not all(signed_by(key, text, signatures) for key in (old, new)):
         raise ValueError("not signed by the old key and the new one, and nobody else")
@@ -452,9 +452,9 @@ def check_kept(log, data, place, *, is_receipt):
 
 
 def read_receipt(data):
-    head, gap, checkpoint = data.partition(b"\n\n")
+    head, _, checkpoint = data.partition(b"\n\n")
     lines = head.decode("ascii").split("\n")
-    if not gap or lines.pop(0) != "c2sp.org/tlog-proof@v1":
+    if lines.pop(0) != "c2sp.org/tlog-proof@v1":
         raise ValueError("not a receipt")
     if lines and lines[0].startswith("extra ") and not base64_bytes(lines.pop(0).removeprefix("extra ")):
         raise ValueError("its extra line is empty")

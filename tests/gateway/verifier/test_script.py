@@ -196,7 +196,13 @@ def test_both_refuse_what_is_well_made_and_still_not_allowed(script: ModuleType,
     signed = (log.folder / "checkpoint").read_bytes()
     text, line = signed.split(b"\n\n")
     long = text + b"\nextension " + b"x" * 1_000_000 + b"\n\n" + line
-    for note, good in ((signed, True), (signed + 99 * line, True), (signed + 100 * line, False), (long, False)):
+    for note, good in (
+        (signed, True),
+        (line, False),
+        (signed + 99 * line, True),
+        (signed + 100 * line, False),
+        (long, False),
+    ):
         assert (answered(parse_note, note)[0], answered(script.read_note, note)[0]) == (good, good), len(note)
 
 
