@@ -118,9 +118,9 @@ def read_note(data):
         raise ValueError("the note has no lines of signatures, or too many")
     signatures = []
     for line in lines[:-1].split("\n"):
-        dash, name, value = (*line.split(" "), "", "", "")[:3]
+        _, name, value = (*line.split(" "), "", "", "")[:3]
         raw = base64_bytes(value)
-        if line != f"\u2014 {name} {value}" or dash != "\u2014" or not is_name(name) or len(raw) < 5:
+        if line != f"\u2014 {name} {value}" or not is_name(name) or len(raw) < 5:
             raise ValueError("a line of a signature is malformed")
         signatures.append((name, raw[:4], raw[4:]))
     return f"{text}\n".encode(), signatures
@@ -185,7 +185,7 @@ class Keys:
 
 
 def read_keys(log, given):
-    wanted = given and read_given(given)
+    wanted = None if given is None else read_given(given)
     if "log.vkey" not in log.paths and wanted is None:
         raise Unknown("log.vkey", "is not there, and no key was given")
     first = wanted

@@ -24,7 +24,7 @@ import pytest
 
 from gateway.ledger import DiskLogFiles, make_receipt
 from gateway.verifier import verify_log
-from gateway.verifier.note import parse_note, parse_vkey, read_checkpoint_text
+from gateway.verifier.note import parse_note, parse_vkey, read_checkpoint_text, signature_line
 from gateway.verifier.policy import parse_policy, parse_witness_key
 from gateway.verifier.proof import parse_proof
 from gateway.verifier.tiles import parse_path
@@ -62,6 +62,21 @@ def test_both_say_the_same_of_every_kind_of_evidence(script: ModuleType, log: Lo
     log.rewrite(entries(1100, "other"))
     assert agree(script, log.folder, key=log.vkey, receipts=receipts) == "tampered"
     assert agree(script, log.folder, key=log.vkey, since=since) == "tampered"
+
+
+def test_both_need_a_key_and_a_head_of_this_very_log(script: ModuleType, log: Log) -> None:
+    signed = (log.folder / "checkpoint").read_bytes()
+    text = signed.split(b"\n\n")[0].replace(log.origin.encode(), b"another.example/log", 1) + b"\n"
+    (log.folder / "checkpoint").write_bytes(text + b"\n" + signature_line(parse_vkey(log.vkey), log.sign(text)))
+    assert agree(script, log.folder, key=log.vkey) == "tampered", "signed by this log's key, for another log"
+    (log.folder / "checkpoint").write_bytes(signed)
+    (log.folder / "log.vkey").unlink()
+    assert agree(script, log.folder, key=log.vkey) == "proven", "a key that was given is enough"
+    assert agree(script, log.folder, key=None) == "unknown"
+    for given in ("nonsense", log.vkey[:-2], ""):
+        assert agree(script, log.folder, key=given) == "unknown"
+    (log.folder / "checkpoint").unlink()
+    assert agree(script, log.folder, key=log.vkey) == "unknown"
 
 
 def test_both_say_the_same_of_every_changed_byte(script: ModuleType, log: Log) -> None:
