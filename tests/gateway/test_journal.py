@@ -252,7 +252,9 @@ def test_the_journal_opens_with_the_backup_key_and_with_no_other_key_of_the_hous
     assert restored.replay().entries > 0
 
 
-@pytest.mark.parametrize("later", [0, 370], ids=["in the same year", "a year later"])
+@pytest.mark.parametrize(
+    "later", [pytest.param(0, id="in the same year", marks=pytest.mark.slow), pytest.param(370, id="a year later")]
+)
 def test_a_backup_from_before_the_year_turned_learns_the_turn_and_the_withdrawal_after_it(
     world: World, day: Callable[..., Restored], later: int
 ) -> None:
