@@ -31,8 +31,8 @@ from tests.world import CONSENT, MANIFEST, Random, World, _csv, make_world
 LEAST = 5
 DISTRICTS = ["深圳市南山区", "深圳市福田区", "广州市天河区", "珠海市香洲区"]
 CHROMOSOMES = [*(str(n) for n in range(1, 23)), "X"]
-SOME = [*CHROMOSOMES[16:], CHROMOSOMES[5]]
-"""For every run: a sex chromosome, the ones of most sites, and an order that is not the alphabet's. All 23 are slow."""
+SOME = ["21", "X", "6"]
+"""For every run: a sex chromosome, one large and one small, in an order that is not the alphabet's. All 23 are slow."""
 
 
 def source_of(shared: Path, folder: Path, names: list[str], chromosomes: list[str]) -> Path:

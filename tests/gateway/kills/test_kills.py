@@ -131,7 +131,7 @@ def killed(world: World, tmp_path: Path, *, kills: int, firewall: bool) -> None:
 def test_a_gateway_that_is_killed_a_few_times_under_load_loses_and_doubles_nothing(
     world: World, tmp_path: Path
 ) -> None:
-    killed(world, tmp_path, kills=4, firewall=can_count())
+    killed(world, tmp_path, kills=3, firewall=can_count())
 
 
 @pytest.mark.slow
