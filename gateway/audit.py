@@ -153,7 +153,8 @@ def _wrong_line(tx: Tx, index: Chain) -> Iterator[str]:
         return
     # The first log begins at 0 whatever its row says, so nothing else would show that somebody wrote another number.
     yield from (f"log_state:{row['id']}" for row in tx.find("log_state", number=1) if row["start"] not in (None, 0))
-    living = {one.name for one in rows if one.state in (OPEN, ENDED)} | {None}
+    living: set[str | None] = {one.name for one in rows if one.state in (OPEN, ENDED)}
+    living |= {None for one in rows if one.name in living and one.number == 1}  # a row without an origin is the first's
     yield from (f"outbox:{row['entry_id']}" for row in tx.find("outbox", position=None) if row["origin"] not in living)
     held = {one.name: one for one in rows}
     last = index.parts[-1]

@@ -40,7 +40,7 @@ from gateway.times import legal_day
 from policies.decide import load_policy
 
 BYTES_A_SECOND = 4 << 20
-"""What a child is given time for beyond its fixed share: a fifth of what the slowest BAM path reads in a CPU second."""
+"""What a child is given a second for beyond its fixed share; every BAM path reads several times that in one."""
 T = TypeVar("T")
 
 

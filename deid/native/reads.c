@@ -146,30 +146,17 @@ static int one(Out *out, const Layout *plan, Record *r, Done *done, int collect)
 
 /* Room for everything that the records of [p, end) can become. */
 static size_t room_for(const Layout *plan, const uint8_t *p, const uint8_t *end, int collect) {
+    Record r;
     size_t room = 0;
-    while (end - p >= 4) {
-        int64_t size = u32(p);
-        if (size < 32 || size > MAX_RECORD || size > end - p - 4) break;
-        room += collect ? 8 : most_of(plan, size);
-        p += 4 + size;
-    }
+    while (next_record(&p, end, &r) > 0) room += collect ? 8 : most_of(plan, r.size);
     return room;
 }
 
 static void over(Out *out, const Layout *plan, const uint8_t *p, const uint8_t *end, Done *done, int collect) {
     Record r;
-    while (end - p >= 4) {
-        r.span_start = r.span_end = r.reach_start = r.reach_end = 0;
-        r.size = u32(p);
-        r.p = p + 4;
-        if (r.size < 32 || r.size > MAX_RECORD || r.size > end - r.p) {
-            done->fault = BAD_LENGTH;
-            return;
-        }
-        done->fault = one(out, plan, &r, done, collect);
-        if (done->fault) return;
-        p = r.p + r.size;
-    }
+    int more = 0;
+    while (!done->fault && (more = next_record(&p, end, &r)) > 0) done->fault = one(out, plan, &r, done, collect);
+    if (more < 0) done->fault = BAD_LENGTH;
 }
 
 /* ---- Python ---- */

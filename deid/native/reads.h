@@ -63,6 +63,17 @@ PyObject *substitute(PyObject *self, PyObject *args);        /* reads_bases.c */
 PyObject *ties(PyObject *self, PyObject *args);              /* reads_ties.c */
 PyObject *one_run(PyObject *self, PyObject *text);           /* reads_ties.c */
 
+/* The next whole record of [*p, end), nothing of it read yet: 1, 0 where there is none, -1 where its length is wrong. */
+static inline int next_record(const uint8_t **p, const uint8_t *end, Record *r) {
+    if (end - *p < 4) return 0;
+    r->span_start = r->span_end = r->reach_start = r->reach_end = 0;
+    r->size = u32(*p);
+    r->p = *p + 4;
+    if (r->size < 32 || r->size > MAX_RECORD || r->size > end - r->p) return -1;
+    *p = r->p + r->size;
+    return 1;
+}
+
 static inline int read_cigar(Record *r) {
     static const uint8_t query[] = {1, 1, 0, 0, 1, 0, 0, 1, 1}, reference[] = {1, 0, 1, 1, 0, 0, 0, 1, 1};
     int64_t read = 0, span = 0, before = 0, after = 0;

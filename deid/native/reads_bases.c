@@ -18,7 +18,6 @@ static const uint8_t *codes(void) { /* filled by the first caller, who holds the
     return table;
 }
 
-
 static int lies_in(const Stretch *stretch, int64_t contig, int64_t start, int64_t length) {
     return contig == stretch->contig && start >= stretch->start && length >= 0 && start + length <= stretch->end;
 }
@@ -99,13 +98,9 @@ static const uint8_t *compare_all(
     const Layout *plan, const Stretch *stretch, const uint8_t *code, const uint8_t *p, const uint8_t *end
 ) {
     Record r;
-    while (end - p >= 4) {
-        r.size = u32(p);
-        r.p = p + 4;
-        if (r.size < 32 || r.size > MAX_RECORD || r.size > end - r.p || read_fixed(plan, &r) != OK) break;
+    const uint8_t *next = p;
+    for (; next_record(&next, end, &r) > 0 && read_fixed(plan, &r) == OK; p = next)
         if (!lies_in(stretch, r.contig, r.position, r.length) || !is_same(stretch, code, &r)) break;
-        p = r.p + r.size;
-    }
     return p;
 }
 

@@ -83,29 +83,17 @@ static int place_one(Out *out, const Layout *plan, Record *r, Done *done) {
 }
 
 static size_t room_for(const uint8_t *p, const uint8_t *end) {
+    Record r;
     size_t room = 0;
-    while (end - p >= 4) {
-        int64_t size = u32(p);
-        if (size < 32 || size > MAX_RECORD || size > end - p - 4) break;
-        room += PLACE;
-        p += 4 + size;
-    }
+    while (next_record(&p, end, &r) > 0) room += PLACE;
     return room;
 }
 
 static void place_all(Out *out, const Layout *plan, const uint8_t *p, const uint8_t *end, Done *done) {
     Record r;
-    while (!done->fault && end - p >= 4) {
-        r.span_start = r.span_end = r.reach_start = r.reach_end = 0;
-        r.size = u32(p);
-        r.p = p + 4;
-        if (r.size < 32 || r.size > MAX_RECORD || r.size > end - r.p) {
-            done->fault = BAD_LENGTH;
-            return;
-        }
-        done->fault = place_one(out, plan, &r, done);
-        p = r.p + r.size;
-    }
+    int more = 0;
+    while (!done->fault && (more = next_record(&p, end, &r)) > 0) done->fault = place_one(out, plan, &r, done);
+    if (more < 0) done->fault = BAD_LENGTH;
 }
 
 /* place(prepared, head, text, start, end): as rewrite() in reads.c, places instead of records. */

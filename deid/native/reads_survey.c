@@ -42,17 +42,9 @@ static int look(Seen *seen, const Layout *plan, Record *r) {
 
 static void look_over(Seen *seen, const Layout *plan, const uint8_t *p, const uint8_t *end) {
     Record r;
-    while (!seen->fault && end - p >= 4) {
-        r.span_start = r.span_end = r.reach_start = r.reach_end = 0;
-        r.size = u32(p);
-        r.p = p + 4;
-        if (r.size < 32 || r.size > MAX_RECORD || r.size > end - r.p) {
-            seen->fault = BAD_LENGTH;
-            return;
-        }
-        seen->fault = look(seen, plan, &r);
-        p = r.p + r.size;
-    }
+    int more = 0;
+    while (!seen->fault && (more = next_record(&p, end, &r)) > 0) seen->fault = look(seen, plan, &r);
+    if (more < 0) seen->fault = BAD_LENGTH;
 }
 
 /* survey(prepared, head, text, start, end): (numbers, tags, qualities, mapping qualities); deid/reads/survey.py names them. */

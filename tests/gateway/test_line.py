@@ -222,6 +222,22 @@ def test_two_processes_turn_the_year_once(any_world: World) -> None:
     engine.dispose()
 
 
+def test_an_entry_without_an_origin_waits_for_the_first_log_and_for_no_later_one(world: World) -> None:
+    act(world.env, "waits")
+    unnamed = "UPDATE outbox SET origin = NULL WHERE position IS NULL"
+    with world.env.uow.engine.begin() as connection:  # type: ignore[attr-defined]
+        connection.exec_driver_sql(unnamed)
+    ledger = world.env.ledger
+    assert isinstance(ledger, LineOfLogs)
+    assert world.env.uow.read(lambda tx: audit_chain(tx, ledger.facts())).wrong == ()
+    to_next_year(world)
+    world.env.ledger.sync()
+    entry = act(world.env, "waits for nothing")
+    with world.env.uow.engine.begin() as connection:  # type: ignore[attr-defined]
+        connection.exec_driver_sql(unnamed)
+    assert world.env.uow.read(lambda tx: audit_chain(tx, ledger.facts())).wrong == (f"outbox:{entry}",)
+
+
 def test_a_former_log_is_served_under_its_number(world: World) -> None:
     world.env.ledger.sync()
     to_next_year(world)

@@ -75,6 +75,15 @@ def house_witnesses(world: World, folder: Path) -> Witnesses:
     return made
 
 
+def served_policy(stack: ExitStack, witnesses: Witnesses, policy: Path) -> None:
+    """All three are reached over the network, and two must cosign."""
+    lines = [
+        f"witness {name} {one.key} {stack.enter_context(served(witnesses, name))}"
+        for name, one in witnesses.each.items()
+    ]
+    policy.write_text("\n".join([*lines, "group G 2 w0 w1 w2", "quorum G"]), "utf-8")
+
+
 def test_inv01_in_witnessed_mode_nothing_is_available_before_two_of_three_have_cosigned(
     world: World, tmp_path: Path
 ) -> None:
@@ -119,11 +128,7 @@ def test_a_restored_home_signs_nothing_below_what_its_witnesses_saw(world: World
     witnesses = house_witnesses(world, tmp_path / "witnesses")
     policy = tmp_path / "policy"
     with ExitStack() as stack:
-        lines = [
-            f"witness {name} {one.key} {stack.enter_context(served(witnesses, name))}"
-            for name, one in witnesses.each.items()
-        ]
-        policy.write_text("\n".join([*lines, "group G 2 w0 w1 w2", "quorum G"]), "utf-8")
+        served_policy(stack, witnesses, policy)
         settings = world.settings.model_copy(update={"witness_policy": str(policy)})
         yesterday = tmp_path / "yesterday"
         shutil.copytree(settings.home, yesterday)
@@ -196,11 +201,7 @@ def test_the_year_turns_for_witnesses_that_were_told_the_next_key_and_else_nothi
         witnesses.each[name] = Witness(signer, keys, root=tmp_path / "witnesses" / name, clock=world.clock)
     policy = tmp_path / "policy"
     with ExitStack() as stack:
-        lines = [
-            f"witness {name} {one.key} {stack.enter_context(served(witnesses, name))}"
-            for name, one in witnesses.each.items()
-        ]
-        policy.write_text("\n".join([*lines, "group G 2 w0 w1 w2", "quorum G"]), "utf-8")
+        served_policy(stack, witnesses, policy)
         env, engine = open_env(world.settings.model_copy(update={"witness_policy": str(policy)}), clock=world.clock)
         ENGINES.append(engine)
         me = world.people["researcher"]
