@@ -11,14 +11,15 @@ BGZF is defined in the SAM specification section 4.1, gzip in RFC 1952, DEFLATE 
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import BinaryIO, TypeAlias
 
 import deflate
 
 from deid import native
+from deid.nouns import TYPE_CHECKING, Noun
+
+if TYPE_CHECKING:
+    from typing import BinaryIO, TypeAlias
 
 Text: TypeAlias = "bytes | memoryview"
 BLOCK = 0xFF00
@@ -93,28 +94,30 @@ has_kernel = native.has_bgzf and native._bgzf.connect(deflate._deflate.__file__)
 ``deflate`` package shows libdeflate's functions (docs/decisions/0041-bgzf.md). The bytes are the same without."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class Group(Noun):
     """Whole BGZF blocks, compressed, where they lie: ``data[start:end]``, ``size`` bytes of text when inflated.
 
     ``offset`` is the byte of the stream at which ``data`` begins.
     """
 
-    data: bytes = field(repr=False)
+    data: bytes
     start: int
     end: int
     size: int
     offset: int
 
 
-def block_groups(incoming: Incoming, most: int | None = None, *, compiled: bool | None = None) -> Iterator[Group]:
+def block_groups(
+    incoming: Incoming, most: int | None = None, *, first: int | None = None, compiled: bool | None = None
+) -> Iterator[Group]:
     """Whole blocks, grouped to about ``GROUP`` bytes of text, or ``most`` where that is less; none is copied.
 
-    ``compiled`` false finds them in plain Python.
+    The first group is of about ``first`` bytes, where that is less. ``compiled`` false finds them in plain Python.
     Raises ``ContainerError``: ``not_bgzf``, ``truncated`` (a cut block or no end-of-file block).
     """
     scan = native._bgzf.scan if has_kernel and compiled is not False else _scan
-    wanted = GROUP if most is None else min(GROUP, most)
+    usual = GROUP if most is None else min(GROUP, most)
+    wanted = usual if first is None else min(usual, first)
     data, at, offset, last = b"", 0, incoming.offset, b""
     while True:
         end, block, size, is_broken = scan(data, at, wanted)
@@ -123,7 +126,7 @@ def block_groups(incoming: Incoming, most: int | None = None, *, compiled: bool 
             raise _fault(data[end:], offset + end)
         if size >= wanted:
             yield Group(data=data, start=at, end=end, size=size, offset=offset)
-            at = end
+            at, wanted = end, usual
             continue
         more = incoming.take(READ if data else LOOK)
         if not more:
@@ -228,6 +231,8 @@ def gzip_groups(incoming: Incoming) -> Iterator[bytes]:
 
     Raises ``ContainerError``: ``truncated`` or ``damaged``. zlib checks each member's checksum and length itself.
     """
+    import zlib  # half a millisecond for what is seldom met
+
     while incoming.peek(1):
         member = zlib.decompressobj(wbits=31)
         pending = incoming.take(READ)

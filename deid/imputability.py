@@ -10,7 +10,7 @@ Not here: whether a mask is wide enough (the gate), and what to do about it (wid
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
@@ -56,9 +56,9 @@ def masked_imputability(
     wide = _around(plan.mask, contigs, window)
     if not wide:
         return Imputability(r2=())
-    bare = replace(plan, sites_only=False, format=("GT",), info=(), mask=Regions(), rare="keep", private="keep")
+    bare = plan.changed(sites_only=False, format=("GT",), info=(), mask=Regions(), rare="keep", private="keep")
     hidden, hidden_copies = _read(bare, source, participants, _around(plan.mask, contigs, 0))
-    released = replace(plan, sites_only=False, format=("GT",), info=())
+    released = plan.changed(sites_only=False, format=("GT",), info=())
     flanks, flank_copies = _read(released, source, participants, wide)
     kept = set(flanks)
     made = []

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
 from hashlib import blake2b
 from typing import BinaryIO
 
@@ -30,9 +29,9 @@ CONSUMES_BOTH, CONSUMES_READ, CONSUMES_REFERENCE = {0, 7, 8}, {1, 4}, {2, 3}
 
 def hidden_alleles(plan: VariantPlan, source: BinaryIO, *, participants: Mapping[str, str]) -> set[Allele]:
     """ALT alleles somebody permitted carries and ``plan`` leaves out; ``source`` can be read more than once."""
-    bare = replace(plan, sites_only=True, info=(), mask=Regions(), rare="keep", private="keep", minimum=0)
+    bare = plan.changed(sites_only=True, info=(), mask=Regions(), rare="keep", private="keep", minimum=0)
     found = []
-    for rules in (bare, replace(plan, sites_only=True, info=())):
+    for rules in (bare, plan.changed(sites_only=True, info=())):
         view = open_view(rules, source, Workers(1), participants=participants)
         next(view.texts)
         found.append(_alleles(view.texts))

@@ -55,7 +55,7 @@ def _vcf(recipe: Recipe, spec: Mapping[str, Any], source: BinaryIO, sink: Binary
     people, region = spec["participants"], asked.get("region")
     plan = plan_from_steps(recipe.steps, recipe.files)
     threads, form = asked.get("threads", 2), asked.get("form", "vcf")
-    made = asdict(core_view(plan, source, sink, participants=people, threads=threads, region=region, form=form))
+    made = core_view(plan, source, sink, participants=people, threads=threads, region=region, form=form).as_dict()
     if asked.get("measure_masks") and plan.mask.starts:
         from deid.imputability import masked_imputability
 
@@ -118,7 +118,8 @@ def _frequencies(recipe: Recipe, spec: Mapping[str, Any], source: BinaryIO, sink
     from deid.matrices import core_frequencies, frequency_plan
 
     plan = frequency_plan(recipe.steps, recipe.tier)
-    made = asdict(core_frequencies(plan, source, sink, participants=spec["participants"], earlier=spec.get("earlier")))
+    people = spec["participants"]
+    made = core_frequencies(plan, source, sink, participants=people, earlier=spec.get("earlier")).as_dict()
     # Singletons per person are a fact about people; a table of frequencies has none.
     del made["singletons_per_participant_max"]
     return made

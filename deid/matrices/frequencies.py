@@ -10,7 +10,7 @@ is reported and not judged here. Not here: where snapshots are kept.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any, BinaryIO
 
@@ -35,7 +35,6 @@ class FrequencyPlan:
     batch: int = BATCH
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FrequencyCounts(VariantCounts):
     """What was done, and ``membership``: how well what is released tells who was counted (``deid.membership``)."""
 
@@ -88,7 +87,7 @@ def core_frequencies(
     released = _Released(floor=2 * plan.carriers, exposure=Exposure(people=len(participants)))
     try:
         view = open_view(rules, source, workers, participants=participants)
-        head = write_header(replace(rules, sites_only=True), view.header, ())
+        head = write_header(rules.changed(sites_only=True), view.header, ())
         next(view.texts)
         write_text(chain((head,), map(released.chunk, view.texts)), written, workers, 6)
     finally:
@@ -96,8 +95,7 @@ def core_frequencies(
     counts = view.counts(written)
     suppressed = counts.records_out - released.records
     removed = {**counts.removed, **({"few_reference": suppressed} if suppressed else {})}
-    kept = {field.name: getattr(counts, field.name) for field in fields(counts)}
-    kept |= {"records_out": released.records, "removed": removed}
+    kept = {**counts.as_dict(), "records_out": released.records, "removed": removed}
     return FrequencyCounts(**kept, membership=released.exposure.powers())
 
 

@@ -6,7 +6,7 @@ codes, ``copy_view`` gives the codes one recipient's names. Limits, keys and nam
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from deid.nouns import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from deid.variants.core import VariantCounts, core_view

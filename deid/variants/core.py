@@ -14,23 +14,24 @@ Not here: recipients' names (``recipient.py``), risk, leak check.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import BinaryIO, Literal
 
 from deid.bgzf import Text
+from deid.nouns import TYPE_CHECKING, Noun
 from deid.variants.engine import rewriter
 from deid.variants.errors import RECORD_ERRORS, VariantError
 from deid.variants.header import SourceHeader, check_names, parse_header, write_header
-from deid.variants.layout import REASONS, Counts, Layout, Rewritten, add_counts, layout_of, no_counts
+from deid.variants.layout import REASONS, Layout, Rewritten, add_counts, layout_of, no_counts
 from deid.variants.plan import VariantPlan
 from deid.variants.regions import parse_regions
 from deid.variants.stream import Workers, Written, in_form, open_text, over_lines, split_header, write_text
 
+if TYPE_CHECKING:
+    from typing import BinaryIO, Literal
+
 __all__ = ["OpenedView", "VariantCounts", "core_view", "open_view"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VariantCounts:
+class VariantCounts(Noun):
     """What was done. ``records_in`` and ``removed["no_carrier"]`` depend on the whole cohort: not for recipients.
 
     ``digest`` is ``sha256:`` of the compressed bytes as written, ``bytes`` their number. ``called`` has, for each
@@ -48,13 +49,13 @@ class VariantCounts:
     called: tuple[int, ...]
 
 
-@dataclass(slots=True, kw_only=True)
 class _Tally:
-    records_in: int = 0
-    records_out: int = 0
-    removed: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REASONS, 0))
-    missing: Counts
-    singletons: Counts
+    def __init__(self, width: int) -> None:
+        self.records_in = 0
+        self.records_out = 0
+        self.removed = dict.fromkeys(REASONS, 0)
+        self.missing = no_counts(width)
+        self.singletons = no_counts(width)
 
     def add(self, done: Rewritten) -> None:
         self.records_in += done.records_in
@@ -96,8 +97,7 @@ def core_view(
     return view.counts(written)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenedView:
+class OpenedView(Noun):
     """A core view about to be made: ``texts`` is its header, then whole lines; counts are whole once they are read."""
 
     header: SourceHeader
@@ -125,8 +125,7 @@ def open_view(
     header_text, rest = split_header(opened.texts())
     header = parse_header(header_text)
     layout = _layout(plan, header, participants, region)
-    width = len(layout.columns)
-    tally = _Tally(missing=no_counts(width), singletons=no_counts(width))
+    tally = _Tally(len(layout.columns))
     done = over_lines(rewriter(layout, compiled=compiled), rest, opened, workers)
     head = write_header(plan, header, sorted(participants.values()))
     return OpenedView(header=header, layout=layout, texts=_texts(head, header, done, tally), tally=tally)

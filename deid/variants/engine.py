@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 
 from deid import native
 from deid.bgzf import Text
+from deid.nouns import Noun
 from deid.variants.errors import FAULT, VariantError
 from deid.variants.layout import Layout, Rewritten, no_counts
 from deid.variants.plan import FORMAT_KEYS, INFO_KEYS
@@ -22,8 +22,7 @@ RARITY = {"keep": 0, "drop": 1, "mask": 2}
 Rewrite = Callable[[Text], Rewritten]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reordered:
+class Reordered(Noun):
     """The lines of a core view with their cells in another order; ``fault`` and ``line`` as in ``Rewritten``."""
 
     text: Text

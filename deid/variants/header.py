@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+from deid.nouns import Noun
 from deid.variants.errors import VariantError
 from deid.variants.plan import VariantPlan
 
@@ -36,8 +36,7 @@ FORMAT_LINES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceHeader:
+class SourceHeader(Noun):
     """What is believed of a source's header; ``lines`` is how many lines it has."""
 
     contigs: tuple[tuple[bytes, int | None], ...]

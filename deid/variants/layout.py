@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TypeAlias
 
 from deid import native
+from deid.nouns import TYPE_CHECKING, Noun
 from deid.variants.header import SourceHeader, format_kept, info_kept
 from deid.variants.plan import VariantPlan
 from deid.variants.regions import Regions
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
 
 Counts: TypeAlias = "array[int]"
 """Signed 64-bit counts, one per output column (numpy would cost a short task more to load than to use)."""
@@ -22,8 +24,7 @@ REASONS = ("no_carrier", "masked", "private_allele", "minimum_allele_count", "ou
 """Why a record does not leave: no permitted carrier; mask; too few carriers; too few copies; not asked for."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+class Layout(Noun):
     """The plan joined with one source's header and the permitted columns in output order."""
 
     plan: VariantPlan
@@ -37,8 +38,7 @@ class Layout:
     info: tuple[str, ...]
 
 
-@dataclass(slots=True, kw_only=True)
-class Rewritten:
+class Rewritten(Noun):
     """What became of one chunk of whole lines.
 
     ``missing`` and ``singletons`` hold one count per output column: written genotypes without a called allele, and ALT
@@ -50,8 +50,8 @@ class Rewritten:
     records_in: int
     records_out: int
     removed: tuple[int, ...]
-    missing: Counts = field(repr=False)
-    singletons: Counts = field(repr=False)
+    missing: Counts
+    singletons: Counts
     fault: int
     line: int
 

@@ -8,13 +8,16 @@ always recomputed from the genotypes written. Not here: the judgement whether th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from types import MappingProxyType
 
+from deid.nouns import TYPE_CHECKING, Noun
 from deid.variants.errors import VariantError
 from deid.variants.regions import Regions, parse_bed
 
-Rarity = Literal["keep", "drop", "mask"]
+if TYPE_CHECKING:
+    from typing import Literal, TypeAlias
+
+Rarity: TypeAlias = 'Literal["keep", "drop", "mask"]'
 
 HEADER_SECTIONS = ("fileformat", "contig", "FILTER", "INFO", "FORMAT")
 INFO_KEYS = ("AC", "AN", "AF", "NS", "DP", "END")
@@ -23,8 +26,7 @@ BINNED_KEYS = ("DP", "GQ")
 PANEL = "approved-panel"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VariantPlan:
+class VariantPlan(Noun):
     """What is kept of a cohort VCF.
 
     ``bins`` are widths: a value is written as the lower edge of its bin. ``panel`` exempts spans that lie wholly in it
@@ -38,11 +40,11 @@ class VariantPlan:
     keep_filter: bool = False
     info: tuple[str, ...] = ()
     format: tuple[str, ...] = ("GT", "DP", "GQ")
-    bins: Mapping[str, int] = field(default_factory=dict)
+    bins: Mapping[str, int] = MappingProxyType({})
     sites_only: bool = False
-    mask: Regions = field(default_factory=Regions)
+    mask: Regions = Regions()
     mask_except: bool = False
-    panel: Regions = field(default_factory=Regions)
+    panel: Regions = Regions()
     minimum: int = 0
     rare: Rarity = "keep"
     rare_except: bool = False
@@ -150,12 +152,12 @@ def _header(plan: VariantPlan, options: Options, _: Files) -> VariantPlan:
     kept = options.names("keep", HEADER_SECTIONS)
     if "fileformat" not in kept:
         raise options.fault("keep must have fileformat, without which a file is no VCF")
-    return replace(plan, header=kept)
+    return plan.changed(header=kept)
 
 
 def _info(plan: VariantPlan, options: Options, _: Files) -> VariantPlan:
     options.only("keep")
-    return replace(plan, info=options.names("keep", INFO_KEYS))
+    return plan.changed(info=options.names("keep", INFO_KEYS))
 
 
 def _format(plan: VariantPlan, options: Options, _: Files) -> VariantPlan:
@@ -163,32 +165,32 @@ def _format(plan: VariantPlan, options: Options, _: Files) -> VariantPlan:
     kept = options.names("keep", FORMAT_KEYS)
     if kept[:1] != ("GT",):
         raise options.fault("keep must begin with GT; the step sites-only leaves genotypes out")
-    return replace(plan, format=kept)
+    return plan.changed(format=kept)
 
 
 def _bin(plan: VariantPlan, options: Options, _: Files) -> VariantPlan:
     options.only(*BINNED_KEYS)
-    return replace(plan, bins={key: options.whole(key, 1, 1_000_000) for key in options.values})
+    return plan.changed(bins={key: options.whole(key, 1, 1_000_000) for key in options.values})
 
 
 def _filter(plan: VariantPlan, options: Options, _: Files) -> VariantPlan:
     options.only("keep")
-    return replace(plan, keep_filter=options.flag("keep"))
+    return plan.changed(keep_filter=options.flag("keep"))
 
 
 def _quality(plan: VariantPlan, options: Options, _: Files) -> VariantPlan:
     options.only("keep")
-    return replace(plan, keep_quality=options.flag("keep"))
+    return plan.changed(keep_quality=options.flag("keep"))
 
 
 def _id(plan: VariantPlan, options: Options, _: Files) -> VariantPlan:
     options.only("keep")
-    return replace(plan, keep_id=options.flag("keep"))
+    return plan.changed(keep_id=options.flag("keep"))
 
 
 def _sites_only(plan: VariantPlan, options: Options, _: Files) -> VariantPlan:
     options.only()
-    return replace(plan, sites_only=True)
+    return plan.changed(sites_only=True)
 
 
 def _mask(plan: VariantPlan, options: Options, files: Files) -> VariantPlan:
@@ -198,25 +200,25 @@ def _mask(plan: VariantPlan, options: Options, files: Files) -> VariantPlan:
         raise options.fault("bed must name a file")
     if bed not in files:
         raise VariantError("missing_file", f"{options.place}: the BED file it names was not given")
-    return replace(plan, mask=parse_bed(files[bed], name=f"{options.place} bed"), mask_except=options.exemption())
+    return plan.changed(mask=parse_bed(files[bed], name=f"{options.place} bed"), mask_except=options.exemption())
 
 
 def _minimum_allele_count(plan: VariantPlan, options: Options, _: Files) -> VariantPlan:
     options.only("count", "action", "except")
     count = options.whole("count", 1, 1_000_000_000)
-    return replace(plan, minimum=count, rare=options.action(), rare_except=options.exemption())
+    return plan.changed(minimum=count, rare=options.action(), rare_except=options.exemption())
 
 
 def _private_alleles(plan: VariantPlan, options: Options, _: Files) -> VariantPlan:
     """``carriers``: fewer people than this make an allele private (2 where it is not said: one person's alone)."""
     options.only("action", "except", "carriers")
     fewest = options.whole("carriers", 2, 1_000_000_000) if "carriers" in options.values else 2
-    return replace(plan, private=options.action(), private_except=options.exemption(), carriers=fewest)
+    return plan.changed(private=options.action(), private_except=options.exemption(), carriers=fewest)
 
 
 def _reference_blocks(plan: VariantPlan, options: Options, _: Files) -> VariantPlan:
     options.only("keep")
-    return replace(plan, keep_blocks=options.flag("keep"))
+    return plan.changed(keep_blocks=options.flag("keep"))
 
 
 STEPS: Mapping[str, Callable[[VariantPlan, Options, Files], VariantPlan]] = {

@@ -15,7 +15,7 @@ from itertools import pairwise
 from deid.variants.alleles import BASES, MAX_ALT, Kind, cut_of, kind_of
 from deid.variants.errors import FAULT
 from deid.variants.genotypes import Cells, allele_frequency, read_cells, write_cells
-from deid.variants.layout import REASONS, Layout, Rewritten, no_counts
+from deid.variants.layout import REASONS, Counts, Layout, Rewritten, no_counts
 from deid.variants.plan import VariantPlan
 
 NUMBER = re.compile(rb"0|[1-9]\d{0,9}")
@@ -45,39 +45,45 @@ class Record:
     block: bool = False
 
 
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """Counts of one chunk, one per output column."""
+
+    missing: Counts
+    singletons: Counts
+
+
 def rewrite(layout: Layout, chunk: bytes) -> Rewritten:
     """Rewrite whole lines (each ends in a line feed); stops at the first line that cannot be read."""
     width = len(layout.columns)
-    done = Rewritten(
-        text=b"",
-        records_in=0,
-        records_out=0,
-        removed=(0,) * len(REASONS),
-        missing=no_counts(width),
-        singletons=no_counts(width),
-        fault=0,
-        line=0,
-    )
+    tally = Tally(missing=no_counts(width), singletons=no_counts(width))
     removed = dict.fromkeys(REASONS, 0)
     written: list[bytes] = []
+    read = number = 0
     for line in chunk.split(b"\n")[:-1]:
         try:
-            outcome = _record(layout, line, done)
+            outcome = _record(layout, line, tally)
         except Fault as fault:
-            done.fault = FAULT[fault.code]
+            number = FAULT[fault.code]
             break
-        done.line += 1
+        read += 1
         if isinstance(outcome, str):
             removed[outcome] += 1
         else:
             written.append(outcome)
-    done.text = b"".join(written)
-    done.records_in, done.records_out = done.line, len(written)
-    done.removed = tuple(removed[reason] for reason in REASONS)
-    return done
+    return Rewritten(
+        text=b"".join(written),
+        records_in=read,
+        records_out=len(written),
+        removed=tuple(removed[reason] for reason in REASONS),
+        missing=tally.missing,
+        singletons=tally.singletons,
+        fault=number,
+        line=read,
+    )
 
 
-def _record(layout: Layout, line: bytes, tally: Rewritten) -> bytes | str:
+def _record(layout: Layout, line: bytes, tally: Tally) -> bytes | str:
     """The line to write, or the reason why there is none."""
     record = _read_fixed(layout, line)
     keys = record.fields[8].split(b":")
@@ -208,7 +214,7 @@ def _rare(plan: VariantPlan, record: Record, cells: Cells) -> str | None:
             return reason
 
 
-def _write(layout: Layout, record: Record, cells: Cells, slots: list[int], keys: int, tally: Rewritten) -> bytes:
+def _write(layout: Layout, record: Record, cells: Cells, slots: list[int], keys: int, tally: Tally) -> bytes:
     plan, fields = layout.plan, record.fields
     cut = _cut(record)
     ref = fields[3][: len(fields[3]) - cut]
@@ -258,7 +264,7 @@ def _info(layout: Layout, record: Record, cells: Cells, order: list[int], depth:
     return ";".join(f"{key}={values[key]}" for key in layout.info if values[key] is not None).encode() or b"."
 
 
-def _tally(cells: Cells, order: list[int], tally: Rewritten) -> None:
+def _tally(cells: Cells, order: list[int], tally: Tally) -> None:
     for column in cells.uncalled():
         tally.missing[column] += 1
     for number in order:

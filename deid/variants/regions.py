@@ -8,19 +8,20 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
 
+from deid.nouns import Noun
 from deid.variants.errors import VariantError
 
 LAST_BASE = (1 << 31) - 1
+NOWHERE: Mapping[bytes, tuple[int, ...]] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Regions:
+class Regions(Noun):
     """Per contig name, the starts and the ends of intervals that are sorted and do not touch."""
 
-    starts: Mapping[bytes, tuple[int, ...]] = field(default_factory=dict)
-    ends: Mapping[bytes, tuple[int, ...]] = field(default_factory=dict)
+    starts: Mapping[bytes, tuple[int, ...]] = NOWHERE
+    ends: Mapping[bytes, tuple[int, ...]] = NOWHERE
 
     def overlaps(self, contig: bytes, start: int, end: int) -> bool:
         """Whether any base of [start, end) lies in a region."""

@@ -6,19 +6,24 @@ Not here: what a line means.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from queue import SimpleQueue
-from typing import BinaryIO, Literal, TypeAlias, TypeVar, cast
 
 from deid import bgzf
 from deid.bgzf import Text
+from deid.nouns import TYPE_CHECKING, Noun
 from deid.variants.errors import VariantError
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+    from typing import Any, BinaryIO, Literal, TypeAlias, TypeVar
+
+    Given = TypeVar("Given")
+    Made = TypeVar("Made")
 
 MAX_LINE = 1 << 24
 """Longest line read, in bytes: a GT of a million people with room to spare; above it a file is no VCF."""
@@ -28,8 +33,6 @@ GROUP = 1 << 19
 
 Part: TypeAlias = "bytes | bgzf.Group"
 """Text, or blocks that are still packed."""
-Given = TypeVar("Given")
-Made = TypeVar("Made")
 
 
 class _Task:
@@ -39,7 +42,7 @@ class _Task:
 
     def __init__(self, work: Callable[[], object]) -> None:
         self.work = work
-        self.made: object = None
+        self.made: Any = None
         self.failure: BaseException | None = None
         self.ready = threading.Lock()
         self.ready.acquire()
@@ -52,7 +55,7 @@ class _Task:
             self.failure = failure
         self.ready.release()
 
-    def result(self) -> object:
+    def result(self) -> Any:
         """Wait for it."""
         self.ready.acquire()
         if self.failure is not None:
@@ -91,9 +94,9 @@ class Workers:
             waiting.append(task)
             self._queue.put(task)
             if len(waiting) >= self._ahead:
-                yield cast("Made", waiting.popleft().result())
+                yield waiting.popleft().result()
         while waiting:
-            yield cast("Made", waiting.popleft().result())
+            yield waiting.popleft().result()
 
     def close(self) -> None:
         """Wait for what runs, forget what does not."""
@@ -104,12 +107,14 @@ class Workers:
             thread.join()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
-    """A file whose first piece of text is read; ``parts`` are the others as they lie, each to be unpacked by itself."""
+class Opened(Noun):
+    """A file whose first piece of text is read; ``parts`` are the others as they lie, each to be unpacked by itself.
 
-    first: bytes = field(repr=False)
-    parts: Iterator[Part] = field(repr=False)
+    The first is short: it holds most headers, and until they are read one thread works alone.
+    """
+
+    first: bytes
+    parts: Iterator[Part]
 
     def texts(self, workers: Workers | None = None) -> Iterator[bytes]:
         """All text in pieces, unpacked ahead by ``workers``; without them each part is taken when it is asked for."""
@@ -123,7 +128,7 @@ def open_packed(source: BinaryIO) -> Opened:
     start = incoming.peek(18)
     parts: Iterator[Part]
     if bgzf.is_bgzf(start):
-        parts = _named(bgzf.block_groups(incoming, GROUP))
+        parts = _named(bgzf.block_groups(incoming, GROUP, first=bgzf.BLOCK))
     else:
         parts = _named(bgzf.gzip_groups(incoming) if bgzf.is_gzip(start) else bgzf.plain_groups(incoming))
     return Opened(first=_text_of(next(parts, b"")), parts=parts)
@@ -243,24 +248,34 @@ def whole_lines(rest: bytes, pieces: Iterable[bytes]) -> Iterator[Text]:
 
 
 class Written:
-    """What went into the sink: size and SHA-256 of the compressed bytes exactly as written."""
+    """What went into the sink: size and SHA-256 of the compressed bytes exactly as written.
+
+    OpenSSL takes three milliseconds to load: here that is when the first block is there, while the threads make others.
+    """
 
     def __init__(self, sink: BinaryIO) -> None:
         self._sink = sink
-        self._hash = hashlib.sha256()
+        self._hash: _Hash | None = None
         self.size = 0
 
     def write(self, data: bytes) -> None:
         """Write all of ``data``; a raw pipe may take it in parts."""
         view = memoryview(data)
-        self._hash.update(view)
+        self._summed().update(view)
         self.size += len(view)
         while view:
             view = view[self._sink.write(view) :]
 
     def digest(self) -> str:
         """``sha256:`` and hexadecimal digits."""
-        return f"sha256:{self._hash.hexdigest()}"
+        return f"sha256:{self._summed().hexdigest()}"
+
+    def _summed(self) -> _Hash:
+        if self._hash is None:
+            from hashlib import sha256
+
+            self._hash = sha256()
+        return self._hash
 
 
 def in_form(texts: Iterable[Text], form: Literal["vcf", "bcf"]) -> Iterable[Text]:
