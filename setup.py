@@ -18,6 +18,7 @@ setup(
             extra_compile_args=FLAGS,
             optional=True,
         ),
+        Extension("deid.native._cram", sources=["deid/native/cram.c"], extra_compile_args=FLAGS, optional=True),
         Extension("deid.native._bgzf", sources=["deid/native/bgzf.c"], extra_compile_args=FLAGS, optional=True),
         Extension("deid.native._tables", sources=["deid/native/tables.c"], extra_compile_args=FLAGS, optional=True),
         Extension("deid.native._judging", sources=["deid/native/judging.c"], extra_compile_args=FLAGS, optional=True),

@@ -1,7 +1,7 @@
 """Compiled kernels, each with a plain-Python twin that writes the same bytes or finds the same things.
 
 They are optional: where the package was installed without a compiler, ``has_variants`` and its like are
-false and the twins are used. Each is loaded when it is first asked for: a short task uses two of the seven.
+false and the twins are used. Each is loaded when it is first asked for: a short task uses two of the eight.
 A kernel gets bytes and gives bytes; it knows no file, no network, no clock and no key.
 """
 
@@ -10,9 +10,10 @@ from __future__ import annotations
 from deid.nouns import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from deid.native import _bgzf, _fastq, _judging, _measure, _reads, _tables, _variants
+    from deid.native import _bgzf, _cram, _fastq, _judging, _measure, _reads, _tables, _variants
 
     has_bgzf: bool
+    has_cram: bool
     has_fastq: bool
     has_judging: bool
     has_measure: bool
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     has_variants: bool
 
 __all__ = [
-    "_bgzf", "_fastq", "_judging", "_measure", "_reads", "_tables", "_variants",
-    "has_bgzf", "has_fastq", "has_judging", "has_measure", "has_reads", "has_tables", "has_variants",
+    "_bgzf", "_cram", "_fastq", "_judging", "_measure", "_reads", "_tables", "_variants",
+    "has_bgzf", "has_cram", "has_fastq", "has_judging", "has_measure", "has_reads", "has_tables", "has_variants",
 ]  # fmt: skip
 
 

@@ -213,8 +213,8 @@ def _pieces(source: BinaryIO, options: ReadsOptions, workers: Workers) -> Iterat
 
     if source.seekable() and not isinstance(source, ReadTwice):
         source.seek(0)
-        return cram_to_bam(source, options.reference)
-    return stream_to_bam(incoming, options.reference)
+        return cram_to_bam(source, options.reference, compiled=options.compiled)
+    return stream_to_bam(incoming, options.reference, compiled=options.compiled)
 
 
 def _layout(plan: ReadsPlan, header: SourceHeader, codes: Iterable[bytes], key: bytes, options: ReadsOptions) -> Layout:
@@ -289,5 +289,5 @@ def _write(texts: Iterable[bytes], written: Written, workers: Workers, options: 
         return
     from deid.reads.cram import bam_to_cram
 
-    for piece in bam_to_cram(texts, options.reference):
+    for piece in bam_to_cram(texts, options.reference, compiled=options.compiled):
         written.write(piece)
