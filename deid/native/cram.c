@@ -193,23 +193,21 @@ static void put(uint8_t *p, int size, int64_t value) {
 
 static int is_int(int64_t value) { return value >= INT32_MIN && value <= INT32_MAX; }
 
-/* One record with its length in front. An unnamed read is called *, and absent qualities are all absent. */
+/* One record with its length in front. What its name, bases, qualities and tags hold is for who rewrites it to judge. */
 static int add(Out *out, const Record *r) {
     int64_t name = (int64_t)r->l_qname - r->l_extranul, bases = r->l_qseq, packed = (bases + 1) / 2;
     int64_t core = r->l_qname + 4 * (int64_t)r->n_cigar, rest = r->l_data - core;
     if (r->n_cigar > MOST_CIGAR) return LONG_CIGAR;
     if (name < 1 || bases < 0 || r->l_data < 0 || rest < packed + bases) return BAD;
     if (!is_int(r->pos) || !is_int(r->mpos) || !is_int(r->isize)) return BAD;
-    const uint8_t *named = name > 1 ? r->data : (const uint8_t *)"*";
-    if (name == 1) name = 2;
-    if (name > MOST_NAME || named[name - 1] != 0) return BAD;
+    if (name > MOST_NAME) return BAD;
     uint8_t *p = room_for(out, (size_t)(FIXED + name + 4 * (int64_t)r->n_cigar + rest));
     if (!p) return NO_MEMORY;
     put(p, 4, FIXED - 4 + name + 4 * (int64_t)r->n_cigar + rest);
     put(p + 4, 4, r->tid), put(p + 8, 4, r->pos), put(p + 12, 1, name), put(p + 13, 1, r->qual), put(p + 14, 2, 0);
     put(p + 16, 2, r->n_cigar), put(p + 18, 2, r->flag), put(p + 20, 4, bases), put(p + 24, 4, r->mtid);
     put(p + 28, 4, r->mpos), put(p + 32, 4, r->isize);
-    memcpy(p += FIXED, named, (size_t)name);
+    memcpy(p += FIXED, r->data, (size_t)name);
     p += name;
     for (uint32_t i = 0; i < r->n_cigar; i++, p += 4) {
         uint32_t operation;
@@ -217,8 +215,6 @@ static int add(Out *out, const Record *r) {
         put(p, 4, operation);
     }
     memcpy(p, r->data + core, (size_t)rest);
-    if (bases & 1) p[packed - 1] &= 0xf0;
-    if (bases && p[packed] == 0xff) memset(p + packed, 0xff, (size_t)bases);
     return MORE;
 }
 
