@@ -127,8 +127,8 @@ static void drop(PyObject *capsule) {
     PyMem_RawFree(reader);
 }
 
-/* open(fd, fasta): a CRAM whose header is read; the descriptor is ours from now on. ValueError where it cannot be read. */
-static PyObject *open_cram(PyObject *self, PyObject *args) {
+/* begin(fd, fasta): a CRAM whose header is read; the descriptor is ours from now on. ValueError where it cannot be read. */
+static PyObject *begin(PyObject *self, PyObject *args) {
     int fd;
     PyObject *fasta;
     (void)self;
@@ -290,7 +290,7 @@ static PyObject *close_cram(PyObject *self, PyObject *capsule) {
 
 static PyMethodDef methods[] = {
     {"connect", connect, METH_O, "Find htslib in a shared object that is loaded."},
-    {"open", open_cram, METH_VARARGS, "A CRAM whose header is read."},
+    {"begin", begin, METH_VARARGS, "A CRAM whose header is read."},
     {"header", header, METH_O, "The header of an open CRAM."},
     {"read", read_cram, METH_VARARGS, "The next records as BAM."},
     {"close", close_cram, METH_O, "Give an open CRAM back."},

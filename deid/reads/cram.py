@@ -16,6 +16,7 @@ from itertools import chain, islice
 from typing import BinaryIO
 
 import pysam
+import pysam.libchtslib
 
 from deid import bgzf, native
 from deid.htslib import PIECE, feed, filtered
@@ -35,7 +36,7 @@ START = 1 << 20
 """More than htslib adds to a header: half its length again in spare room, and the paths, which are cut out."""
 
 
-has_kernel = native.has_cram and native._cram.connect(pysam.libchtslib.__file__)
+has_kernel = native.has_cram and native._cram.connect(str(pysam.libchtslib.__file__))
 """Whether htslib's functions are called directly: the kernel is built, and pysam's htslib is one that it knows."""
 MORE, END, BAD, LONG_CIGAR = range(4)  # and 4: no memory; what the kernel says comes next
 
@@ -80,7 +81,7 @@ def _by_pieces(file: BinaryIO, reference: Reference) -> Iterator[bytes]:
     """The records as htslib's own loop gives them, some hundred kilobytes at a time."""
     count, status = 0, MORE
     try:
-        reader = native._cram.open(os.dup(file.fileno()), reference.path)
+        reader = native._cram.begin(os.dup(file.fileno()), reference.path)
         try:
             text, listed = native._cram.header(reader)
             contigs = [Contig(name=name, length=length, md5=b"") for name, length in listed]

@@ -156,7 +156,7 @@ def test_no_descriptor_is_held_after_a_file_a_fault_or_a_stop(made, reference, t
 
 def test_a_reader_that_was_closed_gives_no_more(made, reference, tmp_path):
     path = make_cram(made, reference, tmp_path, "3.0")
-    reader = native._cram.open(os.open(path, os.O_RDONLY), str(reference.path))
+    reader = native._cram.begin(os.open(path, os.O_RDONLY), str(reference.path))
     native._cram.close(reader)
     native._cram.close(reader)
     for act in (native._cram.header, lambda closed: native._cram.read(closed, 100)):
