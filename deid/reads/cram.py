@@ -12,11 +12,11 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from importlib import import_module
 from itertools import chain, islice
 from typing import BinaryIO
 
 import pysam
-import pysam.libchtslib
 
 from deid import bgzf, native
 from deid.htslib import PIECE, feed, filtered
@@ -36,7 +36,7 @@ START = 1 << 20
 """More than htslib adds to a header: half its length again in spare room, and the paths, which are cut out."""
 
 
-has_kernel = native.has_cram and native._cram.connect(str(pysam.libchtslib.__file__))
+has_kernel = native.has_cram and native._cram.connect(str(import_module("pysam.libchtslib").__file__))
 """Whether htslib's functions are called directly: the kernel is built, and pysam's htslib is one that it knows."""
 MORE, END, BAD, LONG_CIGAR = range(4)  # and 4: no memory; what the kernel says comes next
 
