@@ -50,11 +50,14 @@ def core(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
 
 
 def copy(spec: Spec, inputs: Files, outputs: Files) -> dict[str, Any]:
-    """Core view to one project's copy. spec: kind, names (internal code -> pseudonym); reads and FASTQ also key."""
+    """Core view to one project's copy. spec: kind, names (internal code -> pseudonym); reads and FASTQ also key.
+
+    Reads may be asked for as CRAM (``options.form``): then inputs has the reference as for ``core``, outputs an index.
+    """
     if spec["kind"] in ("reads", "fastq"):
         from deid.sequencing import copy_of
 
-        return copy_of(spec, inputs["core"], outputs["copy"])
+        return copy_of(_with_reference(spec, inputs), inputs["core"], outputs["copy"], outputs.get("index"))
     names = spec["names"]
     if spec["kind"] == "table":
         from deid.tables.copying import copy_table

@@ -8,7 +8,7 @@ kind imports its own modules, since a fresh child pays for each.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -40,6 +40,8 @@ def report(recipe: Recipe, counts: Mapping[str, Any]) -> dict[str, Any]:
         },
         "removed": dict(counts["removed"]),
     }
+    if "form" in counts:
+        made["input"]["form"] = counts["form"]
     if "membership" in counts:
         made["genomic"] = dict(counts["membership"])
     if "singletons_per_participant_max" in counts:
@@ -125,11 +127,11 @@ def _frequencies(recipe: Recipe, spec: Mapping[str, Any], source: BinaryIO, sink
     return made
 
 
-def copy_of(spec: Mapping[str, Any], core: BinaryIO, sink: BinaryIO) -> dict[str, Any]:
+def copy_of(spec: Mapping[str, Any], core: BinaryIO, sink: BinaryIO, index: BinaryIO | None = None) -> dict[str, Any]:
     """One recipient's copy of a core view of reads or FASTQ: counts with the digest of the bytes written.
 
     spec: kind, ``key`` (32 hexadecimal digits, this recipient's and no other's), ``options`` as for ``core_of``, and
-    for reads ``names`` (internal code -> pseudonym).
+    for reads ``names`` (internal code -> pseudonym). ``index`` is where that of a copy written as CRAM goes.
     """
     asked = spec.get("options", {})
     if spec["kind"] == "fastq":
@@ -142,7 +144,8 @@ def copy_of(spec: Mapping[str, Any], core: BinaryIO, sink: BinaryIO) -> dict[str
     from deid.reads import copy_view
 
     check_names(spec["names"])
-    return asdict(copy_view(core, sink, names=spec["names"], key=_key(spec), options=_reads_options(asked)))
+    how = replace(_reads_options(asked), crai=index)
+    return asdict(copy_view(core, sink, names=spec["names"], key=_key(spec), options=how))
 
 
 def assess_of(recipe: Recipe, spec: Mapping[str, Any], core: BinaryIO) -> dict[str, Any]:

@@ -3,14 +3,16 @@
 The core view is rewritten under the project's pseudonyms into staging and sealed from there; the plain copy is shredded
 at once. Of reads there is a file per person: their names are new under the project's key, reads of one place and the
 files themselves stand in the order of the new names, and the copy's own bytes are leak-checked before they are sealed.
+Where the source is a CRAM the copy is one, written against the dataset's reference, with an index made anew.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, BinaryIO
 
 from gateway.assessing import leaks_of
 from gateway.crypt4gh import read_public_key, seal
@@ -20,10 +22,14 @@ from gateway.hashing import HashingWriter
 from gateway.keys import Purpose, Scope
 from gateway.keys.pseudonyms import pseudonym
 from gateway.ports import Row, Tx
+from gateway.reference import KIND as REFERENCE
+from gateway.reference import opened_reference
 from gateway.release_row import COPY_DAYS
 from gateway.times import parse, stamp
 from gateway.transform import ENDINGS, NAME_KEY
 from gateway.vault import open_vault
+
+CRAM = "cram"
 
 
 def make_copy(env: Env, row: Row) -> str:
@@ -31,7 +37,7 @@ def make_copy(env: Env, row: Row) -> str:
     copy_id = env.new_id()
     core, grant, key = env.uow.read(lambda tx: _copy_inputs(tx, env, row))
     reader = read_public_key(key["public_key"].encode())
-    files = [_seal_part(env, f"{copy_id}-{n}", core, part, reader) for n, part in enumerate(_in_order(core), 1)]
+    files = _sealed(env, copy_id, core, reader)
     expires = min(parse(grant["valid_to"]), env.clock.now() + timedelta(days=COPY_DAYS))
 
     def work(tx: Tx) -> None:
@@ -71,6 +77,8 @@ class _Core:
     parts: Sequence[Mapping[str, Any]]
     key_version: int
     names: Mapping[str, str] = field(repr=False)
+    root: str
+    reference: Row | None
     name_key: str = field(repr=False)
     identifiers: Sequence[str] = field(repr=False)
 
@@ -82,9 +90,10 @@ def _copy_inputs(tx: Tx, env: Env, row: Row) -> tuple[_Core, Row, Row]:
         raise NotFound("core view, grant or key")
     if core["state"] != "assessed":
         raise Conflict("the core view is gone; the release starts again")
-    view = tx.get("view", core["view_id"])
-    if view is None:
-        raise NotFound("view")
+    view, dataset = tx.get("view", core["view_id"]), tx.get("dataset", row["dataset_id"])
+    if view is None or dataset is None:
+        raise NotFound("view or dataset")
+    references = tx.find("data_object", dataset_id=row["dataset_id"], kind=REFERENCE)
     version = env.keys.custodian_version(row["custodian_id"])
     scope = Scope(
         custodian=row["custodian_id"], dataset=row["dataset_id"], project=grant["project_id"], version=version
@@ -99,6 +108,8 @@ def _copy_inputs(tx: Tx, env: Env, row: Row) -> tuple[_Core, Row, Row]:
         view=view["name"],
         parts=core["parts"],
         key_version=version,
+        root=dataset["root"],
+        reference=references[0] if references and any(map(_is_cram, core["parts"])) else None,
         names={person: pseudonym(project_key, bytes.fromhex(people[person]["secret"])) for person in members},
         name_key=env.keys.derive(Purpose.READ_NAMES, scope)[:NAME_KEY].hex(),
         identifiers=[*vault["identifiers"], *members],
@@ -114,35 +125,75 @@ def _in_order(core: _Core) -> Iterator[tuple[Mapping[str, Any], str]]:
         return
     ordered = sorted(core.parts, key=lambda part: sorted(core.names[person] for person in part["people"]))
     for number, part in enumerate(ordered, 1):
-        yield part, f"{core.view}.{number}.{ENDINGS[core.kind]}"
+        yield part, f"{core.view}.{number}.{CRAM if _is_cram(part) else ENDINGS[core.kind]}"
+
+
+def _is_cram(part: Mapping[str, Any]) -> bool:
+    """Whether a file of a core view was made from a CRAM."""
+    return part.get("form") == CRAM
 
 
 def _copy_spec(core: _Core, part: Mapping[str, Any]) -> dict[str, Any]:
     if core.kind == "reads":
         names = {person: core.names[person] for person in part["people"]}
-        return {"kind": core.kind, "names": names, "key": core.name_key}
+        options = {"options": {"form": CRAM}} if _is_cram(part) else {}
+        return {"kind": core.kind, "names": names, "key": core.name_key, **options}
     return {"kind": core.kind, "names": {} if core.kind == "frequencies" else dict(core.names)}
 
 
-def _seal_part(
-    env: Env, stored: str, core: _Core, renamed: tuple[Mapping[str, Any], str], reader: bytes
-) -> dict[str, Any]:
-    """Rewrite one part under the project's names into staging, then seal it; the plain copy is shredded at once."""
-    part, name = renamed
-    try:
-        with env.staging.open(core.id, part["name"]) as source, env.staging.create(stored, name) as plain:
-            env.sandbox("deid.copy", _copy_spec(core, part), inputs={"core": source}, outputs={"copy": plain})
-        if core.kind == "reads" and leaks_of(env, stored, name, core.identifiers):
+def _sealed(env: Env, copy_id: str, core: _Core, reader: bytes) -> list[dict[str, Any]]:
+    """Every file of the copy, sealed; the index of a CRAM stands behind it."""
+    made = []
+    with opened_reference(env, core.root, core.reference) as reference:
+        for number, (part, name) in enumerate(_in_order(core), 1):
+            making = _Making(stored=f"{copy_id}-{number}", core=core, part=part, name=name, reference=reference)
+            try:
+                _rewrite(env, making)
+                made += [_seal(env, making, one, reader) for one in making.names]
+            finally:
+                env.staging.shred(making.stored)
+    return made
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Making:
+    """One part of a core view on its way into a copy; ``stored`` owns it in staging."""
+
+    stored: str
+    core: _Core
+    part: Mapping[str, Any]
+    name: str
+    reference: Mapping[str, BinaryIO]
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The file and, behind a CRAM, its index."""
+        return (self.name, f"{self.name}.crai") if _is_cram(self.part) else (self.name,)
+
+
+def _rewrite(env: Env, making: _Making) -> None:
+    """The part under the project's names into staging; of reads its own bytes are searched once more."""
+    core, part = making.core, making.part
+    with ExitStack() as stack:
+        source = stack.enter_context(env.staging.open(core.id, part["name"]))
+        sinks = [stack.enter_context(env.staging.create(making.stored, name)) for name in making.names]
+        outputs = dict(zip(("copy", "index"), sinks, strict=False))
+        inputs = {"core": source, **(making.reference if _is_cram(part) else {})}
+        env.sandbox("deid.copy", _copy_spec(core, part), inputs=inputs, outputs=outputs)
+    for name in making.names:
+        if core.kind == "reads" and leaks_of(env, making.stored, name, core.identifiers):
             raise BadInput(f"{name}: the copy holds an identifier of the source or of the house", code="copy_not_clean")
-        with env.staging.open(stored, name) as plain, env.copies.create(stored) as finished:
-            sink = HashingWriter(finished)
-            seal(plain, sink, readers=[reader], session_key=env.random.token(32), random=env.random)
-    finally:
-        env.staging.shred(stored)
+
+
+def _seal(env: Env, making: _Making, name: str, reader: bytes) -> dict[str, Any]:
+    stored = making.stored if name == making.name else f"{making.stored}-index"
+    with env.staging.open(making.stored, name) as plain, env.copies.create(stored) as finished:
+        sink = HashingWriter(finished)
+        seal(plain, sink, readers=[reader], session_key=env.random.token(32), random=env.random)
     return {
         "name": f"{name}.c4gh",
         "stored": stored,
         "size": sink.size,
         "etag": sink.hexdigest(),
-        "key_version": core.key_version,
+        "key_version": making.core.key_version,
     }

@@ -2,7 +2,8 @@
 
 The core view is a function of (dataset content, recipe closure, permitted set) and carries that as its id; it is
 measured and leak-checked on its very bytes, then frozen, encrypted at rest and never handed out. Of reads there is a
-file per source with somebody permitted in it. Not here: a recipient's copy (``gateway.sealed_copies``).
+file per source with somebody permitted in it, a BAM whatever the source is; which it is stays with it, for a copy of a
+CRAM leaves as CRAM. Not here: a recipient's copy (``gateway.sealed_copies``).
 """
 
 from __future__ import annotations
@@ -181,6 +182,7 @@ def _part(env: Env, source: _Source) -> tuple[dict[str, Any], Any]:
     part = {"name": source.name, "digest": sink.hexdigest(), "size": sink.size}
     if plan.view["kind"] == "reads":
         part["people"] = sorted(set(people.values()))
+        part["form"] = report["input"]["form"]
     if plan.reference is not None:
         report["reference"] = f"sha256:{plan.reference['checksum']}"
     return part, report

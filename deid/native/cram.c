@@ -48,6 +48,9 @@ static struct {
     void (*forget)(Record *);
     int (*read)(void *, void *, Record *);
     int (*write)(void *, const void *, const Record *);
+    int (*option)(void **, const char *);
+    int (*apply)(void *, void *);
+    void (*forget_options)(void *);
     int (*set)(Record *, size_t, const char *, uint16_t, int32_t, int64_t, uint8_t, size_t, const uint32_t *, int32_t,
                int64_t, int64_t, size_t, const char *, const char *, size_t);
 } lib;
@@ -55,7 +58,8 @@ static struct {
 static const char *const names[] = {
     "hdopen", "hclose", "hts_hopen", "hts_close", "hts_set_fai_filename", "sam_hdr_read", "sam_hdr_write",
     "sam_hdr_destroy", "sam_hdr_str", "sam_hdr_length", "sam_hdr_nref", "sam_hdr_tid2name", "sam_hdr_tid2len",
-    "bam_init1", "bam_destroy1", "sam_read1", "sam_write1", "bam_set1",
+    "bam_init1", "bam_destroy1", "sam_read1", "sam_write1", "hts_opt_add",
+    "hts_opt_apply", "hts_opt_free", "bam_set1",
 };
 enum { NAMES = sizeof names / sizeof *names };
 enum { MORE, END, BAD, LONG_CIGAR, NO_MEMORY };
@@ -254,13 +258,22 @@ static int pour(void *in, void *out) {
     return got == -1;
 }
 
-/* write(source, sink, fasta): the BAM that flows from one descriptor into the other as CRAM; whether all went well. Both are
- * ours from now on and are closed. */
+/* An option as htslib's command lines spell it, given to an open file; whether it was taken. */
+static int set_option(void *file, const char *words) {
+    void *options = NULL;
+    int good = lib.option(&options, words) == 0 && lib.apply(file, options) == 0;
+    if (options) lib.forget_options(options);
+    return good;
+}
+
+/* write(source, sink, fasta, option): the BAM that flows from one descriptor into the other as CRAM; whether all went well.
+ * Both are ours from now on and are closed. */
 static PyObject *write_cram(PyObject *self, PyObject *args) {
     int source, sink, good = 0;
+    const char *option;
     PyObject *fasta;
     (void)self;
-    if (!PyArg_ParseTuple(args, "iiO&", &source, &sink, PyUnicode_FSConverter, &fasta)) return NULL;
+    if (!PyArg_ParseTuple(args, "iiO&z", &source, &sink, PyUnicode_FSConverter, &fasta, &option)) return NULL;
     if (!lib.read) {
         Py_DECREF(fasta);
         return PyErr_Format(PyExc_ValueError, "not connected");
@@ -269,7 +282,7 @@ static PyObject *write_cram(PyObject *self, PyObject *args) {
     Py_BEGIN_ALLOW_THREADS
     void *out = opened(sink, "wc", path), *in = out ? opened(source, "r", NULL) : NULL;
     if (!out) close(source);
-    good = in && pour(in, out);
+    good = in && (!option || set_option(out, option)) && pour(in, out);
     if (in) lib.close(in);
     if (out && lib.close(out) != 0) good = 0;
     Py_END_ALLOW_THREADS

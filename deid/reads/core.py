@@ -13,7 +13,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, TypeAlias
 
 from deid import bgzf
 from deid.reads.blocks import texts_of, write_texts
@@ -33,11 +33,15 @@ from deid.variants.regions import parse_regions
 from deid.variants.stream import Workers, Written
 
 KEY = 16
+Form: TypeAlias = Literal["bam", "cram"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadCounts:
-    """What was done; ``digest`` is ``sha256:`` of the bytes as written, ``bytes`` their number."""
+    """What was done; ``digest`` is ``sha256:`` of the bytes as written, ``bytes`` their number.
+
+    ``form`` is what the source is.
+    """
 
     records_in: int
     records_out: int
@@ -45,17 +49,22 @@ class ReadCounts:
     participants: int
     digest: str
     bytes: int
+    form: Form = "bam"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadsOptions:
-    """How a view is made, apart from what it holds. ``level`` is libdeflate's (BAM only)."""
+    """How a view is made, apart from what it holds. ``level`` is libdeflate's (BAM only).
+
+    ``crai`` is where the index of a CRAM goes that is sorted by coordinate; it is made as the CRAM is.
+    """
 
     level: int = 6
     threads: int = 1
     compiled: bool | None = None
     region: str | None = None
-    form: Literal["bam", "cram"] = "bam"
+    form: Form = "bam"
+    crai: BinaryIO | None = None
     reference: Reference | None = None
 
 
@@ -125,11 +134,11 @@ def _view(task: _Task, sink: BinaryIO, *, may_guess: bool) -> ReadCounts:
     """One attempt; on a guess it may end with ``unforeseen``."""
     workers = Workers(task.options.threads)
     try:
-        layout, head, chunks = _opened(task, workers)
+        layout, head, chunks, form = _opened(task, workers)
         if task.plan.mask.starts:
             layout = _with_hidden(task, layout, chunks, workers, may_guess=may_guess)
             task.source.seek(0)
-            _, head, chunks = _opened(task, workers)
+            _, head, chunks, _ = _opened(task, workers)
         tally, written = _Tally(), Written(sink)
         proven = _proven(workers.over(_rewriter(layout, task.options), chunks), layout, tally)
         texts = chain((head,), _bodies(proven, layout, workers, task.options))
@@ -146,6 +155,7 @@ def _view(task: _Task, sink: BinaryIO, *, may_guess: bool) -> ReadCounts:
         participants=len(task.participants),
         digest=written.digest(),
         bytes=written.size,
+        form=form,
     )
 
 
@@ -177,10 +187,10 @@ def _with_hidden(task: _Task, layout: Layout, chunks: Iterable[Chunk], workers: 
     return layout.hiding(_hidden(layout, chunks, workers, task.options))
 
 
-def _opened(task: _Task, workers: Workers) -> tuple[Layout, bytes, Iterator[Chunk]]:
-    """Layout, our header and the chunks of whole records."""
+def _opened(task: _Task, workers: Workers) -> tuple[Layout, bytes, Iterator[Chunk], Form]:
+    """Layout, our header, the chunks of whole records and what the source is."""
     plan, participants, options = task.plan, task.participants, task.options
-    pieces = _pieces(task.source, options, workers)
+    form, pieces = _pieces(task.source, options, workers)
     header, data, taken = read_header(pieces)
     codes = new_groups(header, participants)
     if set(participants) - {group.sample for group in header.groups}:
@@ -197,14 +207,14 @@ def _opened(task: _Task, workers: Workers) -> tuple[Layout, bytes, Iterator[Chun
         contigs = options.reference.with_sums(contigs)
         header = replace(header, contigs=contigs)
     text = header_text(header, groups, is_sorted=header.sorted)
-    return layout, write_header(text, contigs), chunks_of(data[taken:], pieces, taken, options.compiled)
+    return layout, write_header(text, contigs), chunks_of(data[taken:], pieces, taken, options.compiled), form
 
 
-def _pieces(source: BinaryIO, options: ReadsOptions, workers: Workers) -> Iterator[bytes]:
+def _pieces(source: BinaryIO, options: ReadsOptions, workers: Workers) -> tuple[Form, Iterator[bytes]]:
     incoming = bgzf.Incoming(source)
     start = incoming.peek(18)
     if bgzf.is_bgzf(start):
-        return texts_of(incoming, workers, options.compiled)
+        return "bam", texts_of(incoming, workers, options.compiled)
     if start[:4] != b"CRAM":
         raise ReadsError("not_bam", "the file is neither BAM nor CRAM")
     if options.reference is None:
@@ -213,8 +223,8 @@ def _pieces(source: BinaryIO, options: ReadsOptions, workers: Workers) -> Iterat
 
     if source.seekable() and not isinstance(source, ReadTwice):
         source.seek(0)
-        return cram_to_bam(source, options.reference, compiled=options.compiled)
-    return stream_to_bam(incoming, options.reference, compiled=options.compiled)
+        return "cram", cram_to_bam(source, options.reference, compiled=options.compiled)
+    return "cram", stream_to_bam(incoming, options.reference, compiled=options.compiled)
 
 
 def _layout(plan: ReadsPlan, header: SourceHeader, codes: Iterable[bytes], key: bytes, options: ReadsOptions) -> Layout:
@@ -287,7 +297,10 @@ def _write(texts: Iterable[bytes], written: Written, workers: Workers, options: 
     if options.form == "bam" or options.reference is None:
         write_texts(texts, written, workers, options.level, options.compiled)
         return
+    from deid.reads.crai import indexed
     from deid.reads.cram import bam_to_cram
 
-    for piece in bam_to_cram(texts, options.reference, compiled=options.compiled):
+    is_indexed = options.crai is not None
+    pieces = bam_to_cram(texts, options.reference, compiled=options.compiled, by_contig=is_indexed)
+    for piece in pieces if options.crai is None else indexed(pieces, options.crai):
         written.write(piece)

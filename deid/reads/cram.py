@@ -32,6 +32,7 @@ from deid.variants.stream import Written
 
 MAGIC = b"CRAM"
 BATCH = 5000
+ONE_CONTIG = "multi_seq_per_slice=0"
 START = 1 << 20
 """More than htslib adds to a header: half its length again in spare room, and the paths, which are cut out."""
 
@@ -135,8 +136,13 @@ def _with_descriptor(source: BinaryIO) -> BinaryIO:
     return os.fdopen(descriptor, "rb", buffering=0)
 
 
-def bam_to_cram(pieces: Iterable[bytes], reference: Reference, *, compiled: bool | None = None) -> Iterator[bytes]:
-    """A CRAM 3 of decompressed BAM whose first piece is the header and whose pieces are whole records."""
+def bam_to_cram(
+    pieces: Iterable[bytes], reference: Reference, *, compiled: bool | None = None, by_contig: bool = False
+) -> Iterator[bytes]:
+    """A CRAM 3 of decompressed BAM whose first piece is the header and whose pieces are whole records.
+
+    ``by_contig``: no slice holds reads of two contigs, which an index made on the way needs.
+    """
     pysam.set_verbosity(0)
     flow = iter(pieces)
     head = next(flow)
@@ -146,10 +152,11 @@ def bam_to_cram(pieces: Iterable[bytes], reference: Reference, *, compiled: bool
     size = int.from_bytes(head[4:8], "little")
     contigs = reference.with_sums(found[0].contigs)
     reference.must_have(contigs)
+    option = ONE_CONTIG if by_contig else None
     made = (
-        _written_by_htslib(chain((head,), flow), reference)
+        _written_by_htslib(chain((head,), flow), reference, option)
         if has_kernel and compiled is not False
-        else _written_by_pysam(head[8 : 8 + size].decode("ascii"), flow, reference, contigs)
+        else _written_by_pysam((head[8 : 8 + size].decode("ascii"), contigs), flow, reference, option)
     )
     start, least = bytearray(), 2 * len(head) + len(contigs) * len(str(reference.path)) * 2 + START
     for piece in made:
@@ -160,23 +167,26 @@ def bam_to_cram(pieces: Iterable[bytes], reference: Reference, *, compiled: bool
     yield from made
 
 
-def _written_by_htslib(pieces: Iterable[bytes], reference: Reference) -> Iterator[bytes]:
+def _written_by_htslib(pieces: Iterable[bytes], reference: Reference, option: str | None) -> Iterator[bytes]:
     def convert(source: BinaryIO, sink: BinaryIO) -> None:
-        if not native._cram.write(os.dup(source.fileno()), os.dup(sink.fileno()), reference.path):
+        if not native._cram.write(os.dup(source.fileno()), os.dup(sink.fileno()), reference.path, option):
             raise ReadsError("bad_cram", "the reads cannot be written as CRAM")
 
     return filtered(pieces, convert)
 
 
 def _written_by_pysam(
-    text: str, pieces: Iterable[bytes], reference: Reference, contigs: Sequence[Contig]
+    head: tuple[str, Sequence[Contig]], pieces: Iterable[bytes], reference: Reference, option: str | None
 ) -> Iterator[bytes]:
     """The kernel's twin."""
-    header = pysam.AlignmentHeader.from_text(text)
+    header, empty = pysam.AlignmentHeader.from_text(head[0]), write_header(b"", head[1])
+    options = [] if option is None else [option]
     with os.fdopen(os.memfd_create("cram"), "w+b") as sink:
-        with pysam.AlignmentFile(sink, "wc", header=header, reference_filename=str(reference.path)) as written:
+        with pysam.AlignmentFile(
+            sink, "wc", header=header, reference_filename=str(reference.path), format_options=options
+        ) as written:
             for piece in pieces:
-                _pour(write_header(b"", contigs) + piece, written)
+                _pour(empty + piece, written)
         sink.seek(0)
         while made := sink.read(1 << 20):
             yield made

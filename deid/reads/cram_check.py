@@ -38,7 +38,7 @@ class _Container:
     reference: int
 
 
-class _Numbers:
+class Numbers:
     """Numbers one after another out of a header; ``ValueError`` where they end."""
 
     def __init__(self, data: bytes) -> None:
@@ -110,7 +110,7 @@ def _read_head(flow: Incoming, at: int) -> tuple[_Container, bytes] | None:
     data = flow.peek(MOST_HEAD)
     if not data:
         return None
-    numbers = _Numbers(data)
+    numbers = Numbers(data)
     try:
         (length,) = struct.unpack("<i", numbers.take(4))
         reference, _, _, records = (numbers.itf8() for _ in range(4))
@@ -134,7 +134,7 @@ def _read_head(flow: Incoming, at: int) -> tuple[_Container, bytes] | None:
 
 
 def _check_container(container: _Container, body: bytes, at: int, *, is_first: bool) -> None:
-    numbers, unpacked = _Numbers(body), 0
+    numbers, unpacked = Numbers(body), 0
     try:
         for number in range(container.blocks):
             kind, size, text = _block(numbers, body, at)
@@ -152,7 +152,7 @@ def _check_container(container: _Container, body: bytes, at: int, *, is_first: b
         raise ReadsError("bad_cram", f"the CRAM container at byte {at} has bytes that belong to no block")
 
 
-def _block(numbers: _Numbers, body: bytes, at: int) -> tuple[int, int, bytes]:
+def _block(numbers: Numbers, body: bytes, at: int) -> tuple[int, int, bytes]:
     """Content type and size unpacked; of a slice's header, and only of that, the text."""
     begin = numbers.at
     method, kind = numbers.take(2)
@@ -172,6 +172,11 @@ def _block(numbers: _Numbers, body: bytes, at: int) -> tuple[int, int, bytes]:
     return kind, size, data if method == RAW else _gunzip(data, at)
 
 
+def slice_text(data: bytes, at: int) -> bytes:
+    """The header of the slice that begins these bytes of the container at byte ``at``, unpacked."""
+    return _block(Numbers(data), data, at)[2]
+
+
 def _gunzip(data: bytes, at: int) -> bytes:
     try:
         return zlib.decompressobj(wbits=47).decompress(data, MOST_HEAD)
@@ -180,7 +185,7 @@ def _gunzip(data: bytes, at: int) -> bytes:
 
 
 def _check_slice(text: bytes, container: _Container, at: int) -> None:
-    numbers = _Numbers(text)
+    numbers = Numbers(text)
     _, start, span, records = (numbers.itf8() for _ in range(4))
     numbers.ltf8()
     blocks = numbers.itf8()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 import signal
 import subprocess
@@ -184,18 +185,71 @@ def begins(read: pysam.AlignedSegment) -> int:
     return int(read.reference_end + clipped - length if read.is_reverse else read.reference_start - clipped)  # type: ignore[operator]
 
 
-def test_a_cram_is_read_as_it_streams_and_gives_the_reads_its_bam_would(world: World, tmp_path: Path) -> None:
-    released = world.release(world.granted(views=("depth-cram",)), "depth-cram")
-    assert released["state"] == "available", (released["trouble"], rules(released))
-    (path,) = files_of(world, released, tmp_path)
-    assert path.suffix == ".bam"
+@pytest.fixture(scope="module")
+def as_cram(world: World) -> dict[str, Any]:
+    """The release of a view whose source is a CRAM."""
+    world.ids["item:cram"] = world.granted(views=("depth-cram",))
+    return world.release(world.ids["item:cram"], "depth-cram")
+
+
+def test_a_cram_is_read_as_it_streams_and_leaves_as_a_cram_of_the_reads_its_bam_would_give(
+    world: World, as_cram: dict[str, Any], tmp_path: Path
+) -> None:
+    assert as_cram["state"] == "available", (as_cram["trouble"], rules(as_cram))
+    path, index = files_of(world, as_cram, tmp_path)
+    assert (path.name, index.name) == ("depth-cram.1.cram", "depth-cram.1.cram.crai")
     source, reference = Path(world.ids["source"]), tmp_path / "judge.fa"
     shutil.copy(source / "ref.fa", reference)  # beside the source's lies an index that lies
     with pysam.AlignmentFile(str(source / "reads" / "five.cram"), reference_filename=str(reference)) as cram:
         own = [read for read in cram.fetch(until_eof=True) if not read.is_unmapped]
     assert len(own) > 300
     assert changed(reference_bases()["chr1"], AS_CRAM)[1]
-    assert Counter(read.reference_start for read in reads_of(path)) == Counter(map(begins, own))
+    with pysam.AlignmentFile(
+        str(path), reference_filename=str(reference), format_options=[b"decode_md=0"], index_filename=str(index)
+    ) as cram:
+        made = list(cram.fetch(until_eof=True))
+        near = [read.query_name for read in cram.fetch("chr1", 1200, 1300)]
+    assert Counter(read.reference_start for read in made) == Counter(map(begins, own))
+    assert near == [r.query_name for r in made if r.reference_start < 1300 and r.reference_end > 1200]  # type: ignore[operator]
+    assert len(near) > 20
+    bases = reference_bases()["chr1"]
+    assert all(read.query_sequence == bases[read.reference_start : read.reference_end] for read in made)
+
+
+@peers
+def test_a_copy_as_cram_carries_nothing_of_the_source_and_its_index_is_its_own(
+    world: World, as_cram: dict[str, Any], tmp_path: Path
+) -> None:
+    path, index = files_of(world, as_cram, tmp_path)
+    source, reference = Path(world.ids["source"]), tmp_path / "judge.fa"
+    shutil.copy(source / "ref.fa", reference)
+    assert path.read_bytes()[6:26] == bytes(20), "htslib writes a file's name here"
+    words = ["samtools", "view", "--no-PG", "-h", "--input-fmt-option", "decode_md=0", "-T", str(reference), str(path)]
+    said = subprocess.run(words, check=True, capture_output=True).stdout
+    assert {line.split(b"\t")[0] for line in said.splitlines() if line.startswith(b"@")} == {b"@HD", b"@SQ", b"@RG"}
+    for text in (said, path.read_bytes(), gzip.decompress(index.read_bytes())):
+        for word in (HOSPITAL, AS_CRAM, "FC0", "A00123", "bwa", "/data", "UR:", "tongguan-names", str(tmp_path)):
+            assert word.encode() not in text
+    given = gzip.decompress(index.read_bytes())
+    index.unlink()
+    subprocess.run(["samtools", "index", path], check=True)
+    assert given == gzip.decompress(index.read_bytes())
+    stored = [entry["stored"] for entry in world.row("copy", as_cram["copy_id"])["files"]]
+    assert len(set(stored)) == 2
+
+
+def test_the_copy_of_a_cram_is_not_made_without_the_registered_reference(world: World, as_cram: dict[str, Any]) -> None:
+    """The core view is there already; what the copy is written against is proven again."""
+    path = Path(world.ids["source"]) / "ref.fa"
+    before = path.read_bytes()
+    path.write_bytes(before.replace(b"ACGT", b"ACGA", 1))
+    try:
+        held = world.release(world.ids["item:cram"], "depth-cram")
+    finally:
+        path.write_bytes(before)
+    assert as_cram["state"] == "available"
+    assert (held["state"], held["copy_id"]) == ("refused", None), (held["state"], held["trouble"])
+    assert "ref.fa" in held["trouble"]
 
 
 def test_a_reference_of_another_build_is_refused_with_the_remedy(world: World) -> None:
@@ -315,12 +369,15 @@ def test_a_copy_that_holds_a_name_of_the_house_is_not_sealed(
 
 
 def test_files_of_a_copy_stand_in_the_order_of_the_new_names() -> None:
-    parts = [{"name": f"depth.{n}.bam", "people": [person]} for n, person in ((1, "a"), (2, "b"), (3, "c"))]
+    parts: list[dict[str, Any]] = [
+        {"name": f"depth.{n}.bam", "people": [person]} for n, person in ((1, "a"), (2, "b"), (3, "c"))
+    ]
+    parts[1]["form"] = "cram"
     core = sealed_copies._Core(
-        id="x", kind="reads", view="depth", parts=parts, key_version=1, names={"a": "N3", "b": "N1", "c": "N2"}, name_key="", identifiers=()
+        id="x", kind="reads", view="depth", parts=parts, key_version=1, names={"a": "N3", "b": "N1", "c": "N2"}, root="", reference=None, name_key="", identifiers=()
     )  # fmt: skip
     assert [(part["people"], name) for part, name in sealed_copies._in_order(core)] == [
-        (["b"], "depth.1.bam"), (["c"], "depth.2.bam"), (["a"], "depth.3.bam"),
+        (["b"], "depth.1.cram"), (["c"], "depth.2.bam"), (["a"], "depth.3.bam"),
     ]  # fmt: skip
 
 
