@@ -12,23 +12,26 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO
 
+from deid.errors import DeidError
+
 PIECE = 1 << 20
 
 
 class _Thread(threading.Thread):
-    """A thread whose exception is kept and raised where it is joined; a pipe nobody reads any more is no error."""
+    """A thread whose exception is kept and raised where it is joined; ``unread``: its pipe was closed too early."""
 
     def __init__(self, work: Callable[[], None]) -> None:
         super().__init__(daemon=True)
         self._work = work
         self.failure: Exception | None = None
+        self.unread = False
 
     def run(self) -> None:
         """Do the work once."""
         try:
             self._work()
         except BrokenPipeError:
-            pass
+            self.unread = True
         except Exception as failure:  # noqa: BLE001 -- raised again by finish(), in the thread that can act on it
             self.failure = failure
 
@@ -58,7 +61,8 @@ def feed(pieces: Iterable[bytes]) -> tuple[BinaryIO, _Thread]:
 def filtered(pieces: Iterable[bytes], convert: Callable[[BinaryIO, BinaryIO], None]) -> Iterator[bytes]:
     """``pieces`` through ``convert(source, sink)``, which runs in a thread of its own between two pipes.
 
-    An exception of ``pieces`` comes first (it is the cause), then one of ``convert``.
+    An exception of ``pieces`` comes first (it is the cause), then one of ``convert``. Raises ``DeidError``
+    (``ended_early``) where ``convert`` came to its end and had not read all: what it made is not of the whole.
     """
     source, feeding = feed(pieces)
     reading, writing = os.pipe()
@@ -75,3 +79,5 @@ def filtered(pieces: Iterable[bytes], convert: Callable[[BinaryIO, BinaryIO], No
     converting.join()
     feeding.finish()
     converting.finish()
+    if feeding.unread:
+        raise DeidError("htslib came to its end before that of what it was given", code="ended_early")

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
-from deid.errors import LeakCheckError
+from deid.errors import DeidError, LeakCheckError
 from deid.leakcheck import Search, raw_bytes
 from deid.leaks.cram_encodings import external_ids, number
 from deid.leaks.text import search_sam_header, search_sam_records
@@ -34,7 +34,7 @@ def search_cram(search: Search, blocks: Iterable[bytes]) -> None:
     raw = Search(name=search.name, needles=search.needles, show_values=search.show_values)
     try:
         search_sam_records(search, filtered(_walked(raw, raw_bytes(raw, blocks)), _decode))
-    except (OSError, ValueError, IndexError, struct.error, zlib.error, lzma.LZMAError, EOFError):
+    except (OSError, ValueError, IndexError, struct.error, zlib.error, lzma.LZMAError, EOFError, DeidError):
         raise LeakCheckError(f"{search.name}: a CRAM that cannot be read, so it is not called clean") from None
     for finding in raw.findings:
         search.keep(finding)

@@ -3,7 +3,7 @@
 #include "reads.h"
 
 typedef struct {
-    int64_t records, mates, odd_names, strangers, unplaced, most_operations;
+    int64_t records, mates, odd_names, strangers, unplaced, most_operations, first, last;
     uint32_t flags, operations;
     uint8_t tags[8192], qualities[256], mapping[256];
     int fault;
@@ -23,6 +23,10 @@ static int look(Seen *seen, const Layout *plan, Record *r) {
     int fault = read_fixed(plan, r);
     if (!fault) fault = read_tags(plan, r);
     if (fault) return fault;
+    int64_t order = order_of(r);
+    if (plan->sorted && seen->records && order < seen->last) return UNSORTED;
+    if (!seen->records) seen->first = order;
+    seen->last = order;
     seen->records++;
     seen->flags |= (uint32_t)r->flag;
     seen->mates += r->mate_contig >= 0 || r->mate_position >= 0 || i32(r->p + 28) != 0;
@@ -65,9 +69,9 @@ PyObject *survey(PyObject *self, PyObject *args) {
     look_over(seen, &prepared->plan, t + start, t + end);
     Py_END_ALLOW_THREADS
     PyObject *result = Py_BuildValue(
-        "((iLLLLLLII)y#y#y#)", seen->fault, (long long)seen->records, (long long)seen->mates, (long long)seen->odd_names,
+        "((iLLLLLLIILL)y#y#y#)", seen->fault, (long long)seen->records, (long long)seen->mates, (long long)seen->odd_names,
         (long long)seen->strangers, (long long)seen->unplaced, (long long)seen->most_operations, seen->flags,
-        seen->operations, (const char *)seen->tags, (Py_ssize_t)sizeof seen->tags, (const char *)seen->qualities,
+        seen->operations, (long long)seen->first, (long long)seen->last, (const char *)seen->tags, (Py_ssize_t)sizeof seen->tags, (const char *)seen->qualities,
         (Py_ssize_t)256, (const char *)seen->mapping, (Py_ssize_t)256);
     PyMem_Free(seen);
     return result;

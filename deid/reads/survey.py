@@ -21,7 +21,7 @@ from deid.reads.header import SourceHeader, header_text, read_header
 from deid.reads.layout import Chunk, Layout
 from deid.reads.names import LENGTH, LETTERS
 from deid.reads.plan import TAGS, ReadsPlan, quality_table
-from deid.reads.records import Fault, Record, operations_of, parse, split
+from deid.reads.records import Fault, Record, operations_of, order_of, parse, split
 from deid.reads.reference import Reference
 from deid.reads.substitute import BASE_QUALITY, MAPPING_QUALITY, REVERSE
 from deid.variants.stream import Workers
@@ -34,8 +34,8 @@ TAG_BYTES = 8192
 class ReadsFound:
     """What a view holds. ``flags`` are all FLAG bits that occur, ``operations`` all CIGAR operations as bits.
 
-    ``is_substituted``: every read has the one form that substituted reads have; ``bases_are_reference``: whether its
-    bases are the reference's, None where no reference was given.
+    ``is_substituted``: every read has the one form that substituted reads have, and they are sorted by coordinate;
+    ``bases_are_reference``: whether their bases are the reference's, None where no reference was given.
     """
 
     records: int
@@ -63,6 +63,8 @@ class _Seen:
     most_operations: int = 0
     flags: int = 0
     operations: int = 0
+    first: int = 0
+    last: int = 0
     tags: int = 0
     qualities: int = 0
     mapping: int = 0
@@ -78,6 +80,8 @@ class _Seen:
             most_operations=max(self.most_operations, other.most_operations),
             flags=self.flags | other.flags,
             operations=self.operations | other.operations,
+            first=self.first if self.records else other.first,
+            last=other.last if other.records else self.last,
             tags=self.tags | other.tags,
             qualities=self.qualities | other.qualities,
             mapping=self.mapping | other.mapping,
@@ -86,6 +90,7 @@ class _Seen:
 
 NUMBERS = (
     "fault", "records", "mates", "odd_names", "strangers", "unplaced", "most_operations", "flags", "operations",
+    "first", "last",
 )  # fmt: skip
 
 
@@ -94,7 +99,8 @@ def assess_view(
 ) -> ReadsFound:
     """What the BAM that this room wrote holds.
 
-    Raises ``ReadsError``: ``not_ours`` where the header holds anything else than this room writes, a name is not of
+    Raises ``ReadsError``: ``unsorted`` where a read stands before the one in front of it and the header says that none
+    does, ``not_ours`` where the header holds anything else than this room writes, a name is not of
     fourteen letters or a read is nobody's; and what reading finds (``truncated``, ``bad_tag``, ...).
     """
     workers = Workers(threads)
@@ -105,6 +111,8 @@ def assess_view(
         look = _looker(layout, reference, compiled)
         seen, same = _Seen(), True
         for one, is_same in workers.over(look, chunks):
+            if layout.sorted and seen.records and one.records and one.first < seen.last:
+                raise ReadsError("unsorted", RECORD_ERRORS[FAULT["unsorted"]][1], record=seen.records + 1)
             seen, same = seen + one, same and is_same
             if seen.fault:
                 code, sentence = RECORD_ERRORS[seen.fault]
@@ -130,7 +138,8 @@ def _found(header: SourceHeader, seen: _Seen, same: bool | None) -> ReadsFound:
         unplaced=seen.unplaced,
         with_mates=seen.mates,
         is_substituted=(
-            set(tags) <= {"RG"}
+            header.sorted
+            and set(tags) <= {"RG"}
             and not seen.flags & ~REVERSE
             and not seen.operations & ~MATCH_ONLY
             and seen.most_operations <= 1
@@ -212,7 +221,10 @@ def look(layout: Layout, chunk: Chunk) -> _Seen:
     seen = _Seen()
     try:
         for body in split(chunk.records):
-            seen += _of_record(parse(layout, body))
+            one = _of_record(parse(layout, body))
+            if layout.sorted and seen.records and one.first < seen.last:
+                raise Fault("unsorted")
+            seen += one
     except Fault as found:
         seen += _Seen(fault=FAULT[found.code])
     return seen
@@ -232,6 +244,8 @@ def _of_record(record: Record) -> _Seen:
         most_operations=count,
         flags=flag,
         operations=operations,
+        first=order_of(record),
+        last=order_of(record),
         tags=sum(1 << int.from_bytes(name, "little") for name in {name for name, _ in record.tags}),
         qualities=sum(1 << value for value in set(record.quality)),
         mapping=1 << mapping,

@@ -96,6 +96,52 @@ def test_one_read_of_another_form_among_substituted_ones_is_seen(made, reference
     assert not assess_view(io.BytesIO((tmp_path / "b.bam").read_bytes()), compiled=compiled).is_substituted
 
 
+def records_of(raw: bytes) -> tuple[bytes, list[bytes]]:
+    """Header and records of decompressed BAM."""
+    at = 8 + struct.unpack_from("<I", raw, 4)[0]
+    (contigs,) = struct.unpack_from("<I", raw, at)
+    at += 4
+    for _ in range(contigs):
+        at += 8 + struct.unpack_from("<I", raw, at)[0]
+    head, found = raw[:at], []
+    while at < len(raw):
+        end = at + 4 + struct.unpack_from("<I", raw, at)[0]
+        found.append(raw[at:end])
+        at = end
+    return head, found
+
+
+@pytest.mark.parametrize("number", [1, 2, 700, 2900, 3998])
+def test_reads_that_do_not_come_sorted_are_refused_with_the_number(made, reference, compiled, number):
+    """Within one chunk and where two chunks meet: a record is some 70 bytes, a chunk 256 KiB."""
+    reads = [{"at": at, "name": f"n{at}", "bases": "ACGTTTTTAC"} for at in sorted(n % 2900 for n in range(4000))]
+    head, records = records_of(gzip.decompress(made.run(made.bam(reads), SUBSTITUTED, reference=reference)[1]))
+    number += next(at for at in range(len(records)) if records[number + at][8:12] != records[number + at - 1][8:12])
+    records[number - 1 : number + 1] = records[number - 1 : number + 1][::-1]
+    with pytest.raises(ReadsError) as caught:
+        assess_view(io.BytesIO(packed(head + b"".join(records))), compiled=compiled)
+    assert (caught.value.code, caught.value.record) == ("unsorted", number + 1)
+
+
+def test_a_read_out_of_order_is_seen_wherever_two_chunks_meet(made, reference, compiled, monkeypatch):
+    monkeypatch.setattr("deid.reads.blocks.GROUP", 1)
+    reads = [{"at": at, "name": f"n{at}", "bases": "ACGTTTTTAC"} for at in range(0, 2000, 100)]
+    head, records = records_of(gzip.decompress(made.run(made.bam(reads), SUBSTITUTED, reference=reference)[1]))
+    records[9:11] = records[9:11][::-1]
+    blocks = [deflate_block(one, 1) for one in (head, *records)]
+    with pytest.raises(ReadsError) as caught:
+        assess_view(io.BytesIO(b"".join(blocks) + EOF_BLOCK), compiled=compiled)
+    assert (caught.value.code, caught.value.record) == ("unsorted", 11)
+
+
+def test_reads_whose_header_does_not_say_that_they_are_sorted_are_not_substituted_ones(made, reference, compiled):
+    out = gzip.decompress(made.run(made.bam([{"at": 5}, {"at": 50}]), SUBSTITUTED, reference=reference)[1])
+    text = out.replace(b"SO:coordinate", b"SO:unknown", 1)
+    text = text[:4] + struct.pack("<I", struct.unpack_from("<I", out, 4)[0] - 3) + text[8:]
+    assert assess_view(io.BytesIO(packed(out)), compiled=compiled).is_substituted
+    assert not assess_view(io.BytesIO(packed(text)), compiled=compiled).is_substituted
+
+
 def test_one_base_that_is_not_the_references_is_seen(made, reference, compiled):
     out = gzip.decompress(made.run(made.bam([{"at": 5}, {"at": 50}]), SUBSTITUTED, reference=reference)[1])
     last = out.rindex(b"\x1e" * 10)  # the qualities behind the last read's bases
