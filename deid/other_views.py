@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 import pysam
 
+from deid.alleles_in_reads import wanted_alleles
 from deid.bgzf import Text
 from deid.dosages import Allele
 from deid.errors import DeidError
@@ -24,7 +25,6 @@ from deid.variants.stream import Workers, read_text, split_header, whole_lines
 
 LEAST_READS = 2
 """Reads that show an allele before it counts as given back: one may be an error of the machine."""
-CONSUMES_BOTH, CONSUMES_READ, CONSUMES_REFERENCE = {0, 7, 8}, {1, 4}, {2, 3}
 
 
 def hidden_alleles(plan: VariantPlan, source: BinaryIO, *, participants: Mapping[str, str]) -> set[Allele]:
@@ -47,42 +47,22 @@ def given_back_by_variants(hidden: Collection[Allele], other: BinaryIO) -> set[A
 
 
 def given_back_by_reads(hidden: Collection[Allele], other: BinaryIO, *, least: int = LEAST_READS) -> set[Allele]:
-    """Those single-base alleles of ``hidden`` that at least ``least`` reads of a BAM show at their place.
+    """Those of ``hidden`` that at least ``least`` reads of a BAM show: what ``deid.alleles_in_reads`` calls shown.
 
-    Insertions and deletions are not looked for, so the answer may be too small and never too large.
     Raises DeidError (``reads_unreadable``).
     """
-    wanted = {
-        (one.contig.decode(), one.position - 1, one.alt.upper().decode()): one
-        for one in hidden
-        if len(one.ref) == len(one.alt) == 1 and one.alt.isalpha()
-    }
-    places: dict[str, set[int]] = {}
-    for contig, position, _ in wanted:
-        places.setdefault(contig, set()).add(position)
-    seen: Counter[tuple[str, int, str]] = Counter()
+    wanted = wanted_alleles(hidden)
+    seen: Counter[Allele] = Counter()
     try:
         with pysam.AlignmentFile(other, "rb", check_sq=False) as reads:
             for read in reads:
-                if not read.is_unmapped and read.reference_name in places:
-                    seen.update(_shown(read, places[read.reference_name]))
+                if not read.is_unmapped and read.reference_name in wanted:
+                    seen.update(wanted[read.reference_name].shown(read))
     except (OSError, ValueError):
         raise DeidError(
             "released reads: cannot be read, so what they give back is unknown", code="reads_unreadable"
         ) from None
-    return {allele for key, allele in wanted.items() if seen[key] >= least}
-
-
-def _shown(read: pysam.AlignedSegment, places: set[int]) -> Iterable[tuple[str, int, str]]:
-    """Place and base of each wanted position that the read covers."""
-    bases, at, place = read.query_sequence or "", 0, read.reference_start
-    for operation, length in read.cigartuples or ():
-        if operation in CONSUMES_BOTH:
-            for step in range(length):
-                if place + step in places and at + step < len(bases):
-                    yield str(read.reference_name), place + step, bases[at + step].upper()
-        at += length if operation in CONSUMES_BOTH | CONSUMES_READ else 0
-        place += length if operation in CONSUMES_BOTH | CONSUMES_REFERENCE else 0
+    return {allele for allele, reads_of_it in seen.items() if reads_of_it >= least}
 
 
 def genotype_partition(released: BinaryIO) -> dict[str, list[int]]:
