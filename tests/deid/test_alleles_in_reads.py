@@ -195,7 +195,7 @@ def listed(text: str) -> set[Allele]:
 
 @pytest.mark.skipif(not shutil.which("bcftools") or not shutil.which("samtools"), reason="needs samtools and bcftools")
 @pytest.mark.parametrize("seed", range(6))
-def test_what_bcftools_calls_on_the_reads_is_basesback_and_what_nobody_has_is_not(tmp_path, seed):
+def test_what_bcftools_calls_on_the_reads_is_given_back_and_what_nobody_has_is_not(tmp_path, seed):
     """Hidden alleles as bcftools norm writes them; the reads' are laid as they were made, repeats or not."""
     dice = random.Random(seed)
     reference = genome(dice)
