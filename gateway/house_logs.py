@@ -14,7 +14,7 @@ from gateway.keys import FileKeys, KeyName
 from gateway.keys.further import Line, ml_dsa_line, sm2_line
 from gateway.keys.token import TokenKeys, open_token
 from gateway.ledger.embedded import LEASE_SECONDS, EmbeddedLedger
-from gateway.ledger.files import DiskLogFiles
+from gateway.ledger.files import DiskLogFiles, KeptLog
 from gateway.ledger.line import OPEN, RETIRED, Origin
 from gateway.ledger.pages import SealedPages
 from gateway.ledger.sequencer import Sequencer
@@ -46,10 +46,10 @@ class Logs:
     origins: LogOrigins
     halt: Callable[[], None]
 
-    def open(self, one: Origin) -> tuple[EmbeddedLedger, DiskLogFiles]:
+    def open(self, one: Origin) -> tuple[EmbeddedLedger, KeptLog]:
         """Its ledger and its files."""
         start, random = one.start or 0, SystemRandomness()
-        files = DiskLogFiles(self.home.log(one.number), halt=self.halt)
+        files = log_files(self.settings, self.home, one, halt=self.halt)
         lease = SqlLease(self.uow, one.name, holder=random.token(16).hex(), clock=self.clock, seconds=LEASE_SECONDS)
         cosigning = open_cosigning(self.settings, files, self.clock)
         sequencer = Sequencer(
@@ -70,7 +70,7 @@ class Logs:
         log = EmbeddedLedger(sequencer, files, lease, cosigners=cosigning, journal=keep, pages=pages, side=side)
         return log, files
 
-    def _side(self, one: Origin, files: DiskLogFiles) -> Callable[[int], None]:
+    def _side(self, one: Origin, files: KeptLog) -> Callable[[int], None]:
         """What keeps the SM3 side root, where the settings want one."""
         if not self.settings.sm3_root:
             return lambda _size: None
@@ -95,13 +95,31 @@ def open_origins(home: Home, keys: FileKeys, uow: SqlUnitOfWork, clock: Clock, r
     return LogOrigins(uow, first=home.origin, clock=clock, random=random, next_key=next_key)
 
 
-def begun_logs(settings: Settings, tx: Tx) -> list[tuple[Origin, Path]]:
-    """Every log of the home that has a tree and is not retired, the oldest first, each with its folder."""
+def log_files(settings: Settings, home: Home, one: Origin, *, halt: Callable[[], None] = lambda: None) -> KeptLog:
+    """Where a log of the home is published: a folder of the home, or the object store of the settings."""
+    folder = home.log(one.number)
+    if settings.ledger_store is None:
+        return DiskLogFiles(folder, halt=halt)
+    from gateway.ledger.store import object_logs  # heavy, and few homes want it
+
+    opened = object_logs(settings.ledger_store, SystemRandomness().token(16).hex())
+    return opened(folder.name, home.root / f"{folder.name}.lock")
+
+
+def begun_logs(settings: Settings, tx: Tx) -> list[tuple[Origin, KeptLog]]:
+    """Every log of the home that has a tree and is not retired, the oldest first, each with its files."""
     home = read_home(settings)
     first = Origin(number=1, name=home.origin, start=0, size=0, root=b"", year=0, state=OPEN)
     line = [one for one in line_of(tx) or [first] if one.state != RETIRED and one.start is not None]
-    placed = [(one, home.log(one.number)) for one in line]
-    return [(one, at) for one, at in placed if one.size or one.number == 1 or (at / CHECKPOINT).exists()]
+    return [(one, log_files(settings, home, one)) for one in line if _has_tree(settings, home, one)]
+
+
+def _has_tree(settings: Settings, home: Home, one: Origin) -> bool:
+    if one.size or one.number == 1:
+        return True
+    if settings.ledger_store is None:  # asked of the folder, which must not be made by asking
+        return (home.log(one.number) / CHECKPOINT).exists()
+    return log_files(settings, home, one).read(CHECKPOINT) is not None
 
 
 def open_keys(settings: Settings, random: Randomness) -> FileKeys:
@@ -142,7 +160,7 @@ def open_journal(settings: Settings, home: Home, keys: FileKeys, uow: SqlUnitOfW
     return None if settings.journal is None else Journal(settings.journal, keys=keys, uow=uow, origin=home.origin)
 
 
-def open_cosigning(settings: Settings, files: DiskLogFiles, clock: Clock) -> Cosigning | None:
+def open_cosigning(settings: Settings, files: KeptLog, clock: Clock) -> Cosigning | None:
     """The witnesses of the settings' policy, or None. Raises BadInput for a policy that cannot be read."""
     if not settings.witness_policy:
         return None

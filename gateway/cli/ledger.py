@@ -14,10 +14,10 @@ from gateway.audit import audit_chain
 from gateway.bootstrap import open_env
 from gateway.errors import BadInput, GatewayError
 from gateway.home import database_url, read_home
-from gateway.house_logs import begun_logs, further_lines, open_journal, open_keys
+from gateway.house_logs import begun_logs, further_lines, log_files, open_journal, open_keys
 from gateway.journal import replay
 from gateway.key_rotation import rotate_log_key
-from gateway.ledger import DiskLogFiles, FactIndex, verifier_key
+from gateway.ledger import DiskLogFiles, FactIndex, KeptLog, verifier_key
 from gateway.ledger.line import Chain, LineOfLogs, Origin, Part
 from gateway.log_retirement import retire
 from gateway.machine import SystemRandomness
@@ -41,7 +41,7 @@ def ledger_audit(
 ) -> None:
     """Prove this home's log and, with --db, that the database says the same."""
     settings = load_settings()
-    logs = home_logs(settings)
+    logs = [(one, files.folder()) for one, files in home_logs(settings)]
     verdict = verify_line([folder for _, folder in logs], key=key)
     body: dict[str, Any] = {"state": verdict.state, "place": verdict.place, "detail": verdict.detail}
     if verdict.state == "proven" and db:
@@ -51,8 +51,8 @@ def ledger_audit(
     raise typer.Exit(code)
 
 
-def home_logs(settings: Settings) -> list[tuple[Origin, Path]]:
-    """The logs of this home and their folders."""
+def home_logs(settings: Settings) -> list[tuple[Origin, KeptLog]]:
+    """The logs of this home and their files."""
     engine = open_engine(database_url(settings))
     try:
         return SqlUnitOfWork(engine).read(lambda tx: begun_logs(settings, tx))
@@ -121,9 +121,9 @@ def ledger_retire(origin: str, as_json: AsJson = False) -> None:
     env, engine = open_env(settings)
 
     def remove(one: Origin) -> None:
-        for folder in (home.log(one.number), home.facts(one.number)):
-            if folder.exists():
-                shutil.rmtree(folder)
+        log_files(settings, home, one).remove()
+        if home.facts(one.number).exists():
+            shutil.rmtree(home.facts(one.number))
 
     try:
         years = settings.ledger_retention_years

@@ -52,8 +52,8 @@ def ledger_status(as_json: AsJson = False) -> None:
     env, engine = open_env(settings)
     try:
         size = env.ledger.sync()
-        folder = env.uow.read(lambda tx: begun_logs(settings, tx))[-1][1]
+        place = env.uow.read(lambda tx: begun_logs(settings, tx))[-1][1].place
     finally:
         engine.dispose()
-    body = {"origin": env.ledger.origin, "size": size, "folder": str(folder)}
+    body = {"origin": env.ledger.origin, "size": size, "folder": place}
     print(json.dumps(body) if as_json else f"{body['origin']}: {size} entries in {body['folder']}")

@@ -51,7 +51,7 @@ def line(world: World) -> list[Origin]:
 
 
 def folders(world: World) -> list[Path]:
-    return [folder for _, folder in world.env.uow.read(lambda tx: begun_logs(world.settings, tx))]
+    return [files.folder() for _, files in world.env.uow.read(lambda tx: begun_logs(world.settings, tx))]
 
 
 def audited(world: World) -> DatabaseAudit:
