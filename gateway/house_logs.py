@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 from gateway.errors import BadInput
 from gateway.home import Home, read_home
 from gateway.journal import Journal
-from gateway.keys import FileKeys, KeyName
-from gateway.keys.further import Line, ml_dsa_line, sm2_line
+from gateway.keys import FileKeys
+from gateway.keys.further import LINES, Line, further_line, sm2_line
 from gateway.keys.token import TokenKeys, open_token
 from gateway.ledger.embedded import LEASE_SECONDS, EmbeddedLedger
 from gateway.ledger.files import DiskLogFiles, KeptLog
@@ -28,7 +29,7 @@ from gateway.store.transactions import SqlUnitOfWork
 from gateway.verifier.audit import CHECKPOINT
 from gateway.verifier.further import Sm2Key
 from gateway.verifier.note import VerifierKey
-from gateway.verifier.policy import WitnessKey, parse_policy
+from gateway.verifier.policy import parse_policy
 from gateway.witness import Cosigning
 from gateway.witness_http import HttpPost
 
@@ -61,7 +62,7 @@ class Logs:
             fence=lease.take,
             floor=lambda: max(self._journalled(one), cosigning.floor() if cosigning else 0),
             signers=partial(signer_of, self.keys, one.name),
-            further=[line for _, line in further_lines(self.settings, self.keys, one.name, random)],
+            further=[partial(self._further, one.name, kind) for kind in wanted_lines(self.settings)],
         )
         journal = self.journal
         keep = (lambda _size: None) if journal is None else (lambda size: journal.append(start + size))
@@ -74,10 +75,17 @@ class Logs:
         """What keeps the SM3 side root, where the settings want one."""
         if not self.settings.sm3_root:
             return lambda _size: None
-        key, line = sm2_line(one.name, _seed(self.keys, KeyName.LEDGER_SM2), SystemRandomness().token)
         kept = DiskLogFiles(self.home.facts(one.number))
         memory = Memory(kept, one.name, seal=self.keys.wrap, unseal=self.keys.unwrap)
-        return SideRoot(files, key, line, clock=self.clock, memory=memory).advance
+        return SideRoot(files, lambda: self._sm2(one.name), clock=self.clock, memory=memory).advance
+
+    def _sm2(self, name: str) -> tuple[Sm2Key, Line]:
+        return sm2_line(name, line_seed(self.keys, "sm2"), SystemRandomness().token)
+
+    def _further(self, name: str, kind: str, text: bytes, now: datetime) -> bytes:
+        """Under the key of the moment: it may have been replaced since we began."""
+        _, line = further_line(kind, name, line_seed(self.keys, kind), SystemRandomness().token)
+        return line(text, now)
 
     def _journalled(self, one: Origin) -> int:
         """How many entries of this log the journal has."""
@@ -131,20 +139,14 @@ def open_keys(settings: Settings, random: Randomness) -> FileKeys:
     return TokenKeys(root, random, token)
 
 
-def further_lines(
-    settings: Settings, keys: FileKeys, origin: str, random: Randomness
-) -> list[tuple[WitnessKey | Sm2Key, Line]]:
-    """The lines that the settings want, each with its public key; a key is made when it is first wanted."""
-    made: list[tuple[WitnessKey | Sm2Key, Line]] = []
-    for kind in filter(None, settings.further_lines.split(",")):
-        name = KeyName.LEDGER_ML_DSA if kind == "ml-dsa" else KeyName.LEDGER_SM2
-        seed = _seed(keys, name)
-        made.append(ml_dsa_line(origin, seed) if kind == "ml-dsa" else sm2_line(origin, seed, random.token))
-    return made
+def wanted_lines(settings: Settings) -> list[str]:
+    """The further signature lines that the settings name."""
+    return [kind for kind in settings.further_lines.split(",") if kind]
 
 
-def _seed(keys: FileKeys, name: KeyName) -> bytes:
-    """A further key, made when it is first wanted."""
+def line_seed(keys: FileKeys, kind: str) -> bytes:
+    """The secret of a further line's key, made when it is first wanted."""
+    name = LINES[kind]
     if not keys.versions(name):
         keys.rotate(name)
     return keys.secret(name)
