@@ -64,6 +64,41 @@ def test_both_say_the_same_of_every_kind_of_evidence(script: ModuleType, log: Lo
     assert agree(script, log.folder, key=log.vkey, since=since) == "tampered"
 
 
+def bent(receipt: bytes, number: int, line: str) -> bytes:
+    lines = receipt.decode().split("\n")
+    lines[number] = line
+    return "\n".join(lines).encode()
+
+
+def test_both_take_a_receipt_in_its_one_spelling_and_with_its_own_path(script: ModuleType, log: Log) -> None:
+    one = make_receipt(DiskLogFiles(log.folder), 5)
+    _, place, path, *_ = one.decode().split("\n")
+    assert place == "index 5"
+    assert agree(script, log.folder, key=log.vkey, receipts=[one]) == "proven"
+    for number, line in [
+        (1, "index 05"), (1, "index  5"), (1, "index 6"), (1, "index 600"), (1, "index 99999999999"), (1, "index -1"),
+        (1, "extra \nindex 5"), (2, b64encode(bytes(32)).decode()), (2, b64encode(bytes(31)).decode()), (2, path + " "),
+    ]:  # fmt: skip
+        said = both(script, log.folder, key=log.vkey, receipts=[bent(one, number, line)])
+        assert (said.state, said.place) == ("unknown", "receipt 1"), line
+
+
+def test_both_let_an_entry_speak_of_an_end_without_being_one(script: ModuleType, log: Log) -> None:
+    entries = [b'{"said":{"type":"log.end"},"type":"other"}', b'{"type":"log.end"', b"after"]
+    log.rewrite(entries)
+    assert agree(script, log.folder, key=log.vkey) == "proven"
+    log.rewrite([*entries[:2], b'{"type":"log.end"}', b"after"])
+    assert agree(script, log.folder, key=log.vkey) == "tampered"
+
+
+def test_both_refuse_a_policy_in_which_one_party_counts_twice(script: ModuleType, log: Log, tmp_path: Path) -> None:
+    witnesses = Witnesses(tmp_path / "witnesses", WitnessedLog())
+    line = f"witness one {witnesses.each['w0'].key} http://w0\n"
+    for policy in (line + line.replace("one", "two") + "quorum one\n", line, "quorum none\nquorum none\n"):
+        said = both(script, log.folder, key=log.vkey, policy=policy)
+        assert (said.state, said.place) == ("unknown", "policy"), policy
+
+
 def test_both_need_a_key_and_a_head_of_this_very_log(script: ModuleType, log: Log) -> None:
     signed = (log.folder / "checkpoint").read_bytes()
     text = signed.split(b"\n\n")[0].replace(log.origin.encode(), b"another.example/log", 1) + b"\n"
