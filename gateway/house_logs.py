@@ -108,7 +108,7 @@ def log_files(settings: Settings, home: Home, one: Origin, *, halt: Callable[[],
     folder = home.log(one.number)
     if settings.ledger_store is None:
         return DiskLogFiles(folder, halt=halt)
-    from gateway.ledger.store import object_logs  # heavy, and few homes want it
+    from gateway.object_store import object_logs  # heavy, and few homes want it
 
     opened = object_logs(settings.ledger_store, SystemRandomness().token(16).hex())
     return opened(folder.name, home.root / f"{folder.name}.lock")

@@ -24,10 +24,9 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 
 from gateway.errors import LedgerUnavailable
+from gateway.ledger.files import alone, check_path
 from gateway.verifier.audit import CHECKPOINT
 from gateway.verifier.side import SIDE
-
-from .files import alone, check_path
 
 if TYPE_CHECKING:
     from obstore import PutMode

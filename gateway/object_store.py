@@ -18,8 +18,7 @@ from obstore.store import S3Store
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from gateway.errors import BadInput
-
-from .objects import ObjectLogFiles
+from gateway.object_log import ObjectLogFiles
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _MINE = 0o077

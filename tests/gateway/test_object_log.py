@@ -11,10 +11,10 @@ import pytest
 from obstore.exceptions import GenericError
 from obstore.store import MemoryStore, ObjectStore
 
+from gateway import object_log
 from gateway.errors import BadInput, LedgerUnavailable
-from gateway.ledger import objects
-from gateway.ledger.objects import ObjectLogFiles
-from gateway.ledger.store import read_store
+from gateway.object_log import ObjectLogFiles
+from gateway.object_store import read_store
 from gateway.verifier import verify_log
 
 LedgerWorld = Any  # tests/gateway/ledger/conftest.py
@@ -123,16 +123,16 @@ def test_a_log_whose_writes_break_off_anywhere_is_mended_by_the_next_run(tmp_pat
 
         def put(where: ObjectStore, name: str, data: bytes, **given: Any) -> Any:
             nonlocal left
-            left -= objects.PROBE not in name
+            left -= object_log.PROBE not in name
             if left or carried_out:
                 done = PUT(where, name, data, **given)
-            if not left and objects.PROBE not in name:
+            if not left and object_log.PROBE not in name:
                 raise GenericError("the answer never came")
             return done
 
         world = new_world(store, tmp_path)
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(objects.obstore, "put", put)
+            patched.setattr(object_log.obstore, "put", put)
             try:
                 world.append(*(b"%d" % n for n in range(300)))
                 world.append(*(b"%d" % n for n in range(300, 520)))
