@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,9 @@ import pytest
 from obstore.store import S3Store
 from typer.testing import CliRunner
 
+from gateway.audit import audit_chain
 from gateway.cli.app import app as commands
+from gateway.env import Env
 from gateway.errors import LedgerUnavailable
 from gateway.house_logs import begun_logs
 from gateway.settings import Settings
@@ -133,3 +137,56 @@ def test_the_year_turns_in_the_store_and_the_old_log_is_retired_from_it(
     assert command(moved, monkeypatch, "ledger", "retire", first.name, code=0)["restated"] > 0
     assert {name.split("/")[0] for name in moved.names()} == {"ledger-2", "ledger-3"}
     assert command(moved, monkeypatch, "ledger", "audit", "--db", code=0)["state"] == "proven"
+
+
+class Always:
+    """A lease that everybody holds: what is left to keep two machines apart."""
+
+    def take(self) -> bool:
+        return True
+
+    def give_back(self) -> None:
+        pass
+
+
+def on_a_machine_of_its_own(world: World, lock: Path) -> Env:
+    env = reopened(world).env
+    line: Any = env.ledger
+    log, files = line._log(line._read()[-1])
+    log._lease, log._sequencer.fence, files._lock = Always(), lambda: True, lock
+    return env
+
+
+def test_two_machines_that_both_believe_they_write_leave_one_log(moved: Moved, tmp_path: Path) -> None:
+    envs = [on_a_machine_of_its_own(moved.world, tmp_path / f"machine-{n}") for n in range(2)]
+    before, told, barrier = moved.world.env.ledger.sync(), list[str](), threading.Barrier(2)
+
+    def work(env: Env, name: str) -> None:
+        for number in range(3):
+            entry = test_line.act(env, f"{name}-{number}")
+            barrier.wait()
+            for _ in range(50):
+                with suppress(LedgerUnavailable):
+                    env.ledger.sync()
+                    told.append(entry)
+                    break
+
+    threads = [threading.Thread(target=work, args=(env, f"m{n}")) for n, env in enumerate(envs)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(told) == 6
+    last = reopened(moved.world).env
+    assert last.ledger.sync() == before + 6
+    rows = sorted(moved.world.entries(), key=lambda row: row["position"])
+    assert [row["position"] for row in rows] == list(range(before + 6))
+    assert {row["entry_id"] for row in rows} >= set(told)
+    verdict = moved.verdict()
+    assert (verdict.state, verdict.size) == ("proven", before + 6)
+    assert audited_line(last) == ()
+
+
+def audited_line(env: Env) -> tuple[str, ...]:
+    line: Any = env.ledger
+    return env.uow.read(lambda tx: audit_chain(tx, line.facts())).wrong
