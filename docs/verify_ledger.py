@@ -262,8 +262,6 @@ class Log:
 
     def __init__(self, folder, given):
         self.folder = folder
-        if not folder.is_dir():
-            raise Unknown("log folder", "is not a folder that can be read")
         self.paths = set(self.list_files())
         self.keys = read_keys(self, given)
         if "checkpoint" not in self.paths:
@@ -308,7 +306,7 @@ class Log:
         data, entries, at = self.read(path, 256 * (2 + 0xFFFF)), [], 0
         while at < len(data):
             end = at + 2 + int.from_bytes(data[at : at + 2], "big")
-            if end > len(data) or at + 2 > len(data):
+            if end > len(data):
                 raise Tampered(path, f"is cut short in its entry {len(entries)}")
             entries.append(data[at + 2 : end])
             at = end

@@ -39,6 +39,7 @@ PUBLIC_KEYS: Mapping[str, frozenset[str]] = {
     "release.close": frozenset({"release", "opened", "ended", "bytes_charged", "sessions"}),
     "act.refuse": frozenset({"act", "about", "rules"}),
     "key.rotate": frozenset({"number", "old", "new"}),
+    "key.line": frozenset({"line", "number", "old", "new"}),
     "log.end": frozenset({"next", "next_key"}),
     "log.begin": frozenset({"number", "former", "size", "root"}),
     "log.retire": frozenset({"number", "former", "size", "root", "ended", "years"}),

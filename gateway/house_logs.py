@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 from gateway.errors import BadInput
 from gateway.home import Home, read_home
 from gateway.journal import Journal
-from gateway.keys import FileKeys, KeyName
-from gateway.keys.further import Line, ml_dsa_line, sm2_line
+from gateway.keys import FileKeys
+from gateway.keys.further import LINES, Line, further_line, sm2_line
 from gateway.keys.token import TokenKeys, open_token
 from gateway.ledger.embedded import LEASE_SECONDS, EmbeddedLedger
-from gateway.ledger.files import DiskLogFiles
+from gateway.ledger.files import DiskLogFiles, KeptLog
 from gateway.ledger.line import OPEN, RETIRED, Origin
 from gateway.ledger.pages import SealedPages
 from gateway.ledger.sequencer import Sequencer
@@ -28,7 +29,7 @@ from gateway.store.transactions import SqlUnitOfWork
 from gateway.verifier.audit import CHECKPOINT
 from gateway.verifier.further import Sm2Key
 from gateway.verifier.note import VerifierKey
-from gateway.verifier.policy import WitnessKey, parse_policy
+from gateway.verifier.policy import parse_policy
 from gateway.witness import Cosigning
 from gateway.witness_http import HttpPost
 
@@ -46,10 +47,10 @@ class Logs:
     origins: LogOrigins
     halt: Callable[[], None]
 
-    def open(self, one: Origin) -> tuple[EmbeddedLedger, DiskLogFiles]:
+    def open(self, one: Origin) -> tuple[EmbeddedLedger, KeptLog]:
         """Its ledger and its files."""
         start, random = one.start or 0, SystemRandomness()
-        files = DiskLogFiles(self.home.log(one.number), halt=self.halt)
+        files = log_files(self.settings, self.home, one, halt=self.halt)
         lease = SqlLease(self.uow, one.name, holder=random.token(16).hex(), clock=self.clock, seconds=LEASE_SECONDS)
         cosigning = open_cosigning(self.settings, files, self.clock)
         sequencer = Sequencer(
@@ -61,7 +62,7 @@ class Logs:
             fence=lease.take,
             floor=lambda: max(self._journalled(one), cosigning.floor() if cosigning else 0),
             signers=partial(signer_of, self.keys, one.name),
-            further=[line for _, line in further_lines(self.settings, self.keys, one.name, random)],
+            further=[partial(self._further, one.name, kind) for kind in wanted_lines(self.settings)],
         )
         journal = self.journal
         keep = (lambda _size: None) if journal is None else (lambda size: journal.append(start + size))
@@ -70,14 +71,21 @@ class Logs:
         log = EmbeddedLedger(sequencer, files, lease, cosigners=cosigning, journal=keep, pages=pages, side=side)
         return log, files
 
-    def _side(self, one: Origin, files: DiskLogFiles) -> Callable[[int], None]:
+    def _side(self, one: Origin, files: KeptLog) -> Callable[[int], None]:
         """What keeps the SM3 side root, where the settings want one."""
         if not self.settings.sm3_root:
             return lambda _size: None
-        key, line = sm2_line(one.name, _seed(self.keys, KeyName.LEDGER_SM2), SystemRandomness().token)
         kept = DiskLogFiles(self.home.facts(one.number))
         memory = Memory(kept, one.name, seal=self.keys.wrap, unseal=self.keys.unwrap)
-        return SideRoot(files, key, line, clock=self.clock, memory=memory).advance
+        return SideRoot(files, lambda: self._sm2(one.name), clock=self.clock, memory=memory).advance
+
+    def _sm2(self, name: str) -> tuple[Sm2Key, Line]:
+        return sm2_line(name, line_seed(self.keys, "sm2"), SystemRandomness().token)
+
+    def _further(self, name: str, kind: str, text: bytes, now: datetime) -> bytes:
+        """Under the key of the moment: it may have been replaced since we began."""
+        _, line = further_line(kind, name, line_seed(self.keys, kind), SystemRandomness().token)
+        return line(text, now)
 
     def _journalled(self, one: Origin) -> int:
         """How many entries of this log the journal has."""
@@ -95,13 +103,31 @@ def open_origins(home: Home, keys: FileKeys, uow: SqlUnitOfWork, clock: Clock, r
     return LogOrigins(uow, first=home.origin, clock=clock, random=random, next_key=next_key)
 
 
-def begun_logs(settings: Settings, tx: Tx) -> list[tuple[Origin, Path]]:
-    """Every log of the home that has a tree and is not retired, the oldest first, each with its folder."""
+def log_files(settings: Settings, home: Home, one: Origin, *, halt: Callable[[], None] = lambda: None) -> KeptLog:
+    """Where a log of the home is published: a folder of the home, or the object store of the settings."""
+    folder = home.log(one.number)
+    if settings.ledger_store is None:
+        return DiskLogFiles(folder, halt=halt)
+    from gateway.object_store import object_logs  # heavy, and few homes want it
+
+    opened = object_logs(settings.ledger_store, SystemRandomness().token(16).hex())
+    return opened(folder.name, home.root / f"{folder.name}.lock")
+
+
+def begun_logs(settings: Settings, tx: Tx) -> list[tuple[Origin, KeptLog]]:
+    """Every log of the home that has a tree and is not retired, the oldest first, each with its files."""
     home = read_home(settings)
     first = Origin(number=1, name=home.origin, start=0, size=0, root=b"", year=0, state=OPEN)
     line = [one for one in line_of(tx) or [first] if one.state != RETIRED and one.start is not None]
-    placed = [(one, home.log(one.number)) for one in line]
-    return [(one, at) for one, at in placed if one.size or one.number == 1 or (at / CHECKPOINT).exists()]
+    return [(one, log_files(settings, home, one)) for one in line if _has_tree(settings, home, one)]
+
+
+def _has_tree(settings: Settings, home: Home, one: Origin) -> bool:
+    if one.size or one.number == 1:
+        return True
+    if settings.ledger_store is None:  # asked of the folder, which must not be made by asking
+        return (home.log(one.number) / CHECKPOINT).exists()
+    return log_files(settings, home, one).read(CHECKPOINT) is not None
 
 
 def open_keys(settings: Settings, random: Randomness) -> FileKeys:
@@ -113,20 +139,14 @@ def open_keys(settings: Settings, random: Randomness) -> FileKeys:
     return TokenKeys(root, random, token)
 
 
-def further_lines(
-    settings: Settings, keys: FileKeys, origin: str, random: Randomness
-) -> list[tuple[WitnessKey | Sm2Key, Line]]:
-    """The lines that the settings want, each with its public key; a key is made when it is first wanted."""
-    made: list[tuple[WitnessKey | Sm2Key, Line]] = []
-    for kind in filter(None, settings.further_lines.split(",")):
-        name = KeyName.LEDGER_ML_DSA if kind == "ml-dsa" else KeyName.LEDGER_SM2
-        seed = _seed(keys, name)
-        made.append(ml_dsa_line(origin, seed) if kind == "ml-dsa" else sm2_line(origin, seed, random.token))
-    return made
+def wanted_lines(settings: Settings) -> list[str]:
+    """The further signature lines that the settings name."""
+    return [kind for kind in settings.further_lines.split(",") if kind]
 
 
-def _seed(keys: FileKeys, name: KeyName) -> bytes:
-    """A further key, made when it is first wanted."""
+def line_seed(keys: FileKeys, kind: str) -> bytes:
+    """The secret of a further line's key, made when it is first wanted."""
+    name = LINES[kind]
     if not keys.versions(name):
         keys.rotate(name)
     return keys.secret(name)
@@ -142,7 +162,7 @@ def open_journal(settings: Settings, home: Home, keys: FileKeys, uow: SqlUnitOfW
     return None if settings.journal is None else Journal(settings.journal, keys=keys, uow=uow, origin=home.origin)
 
 
-def open_cosigning(settings: Settings, files: DiskLogFiles, clock: Clock) -> Cosigning | None:
+def open_cosigning(settings: Settings, files: KeptLog, clock: Clock) -> Cosigning | None:
     """The witnesses of the settings' policy, or None. Raises BadInput for a policy that cannot be read."""
     if not settings.witness_policy:
         return None

@@ -62,8 +62,7 @@ class Journal:
         while self._end < size:
             start, end = self._end, min(self._end + STRETCH, size)
             body = self._uow.read(lambda tx, start=start, end=end: _stretch(tx, start, end))  # type: ignore[misc]
-            blob = self._keys.seal_apart(self._context(start, end), canonical(body))
-            self._disk().write(f"{start:012}.{end:012}", blob)
+            self._write(start, end, body)
             self._end = end
 
     def end(self) -> int:
@@ -82,6 +81,23 @@ class Journal:
                 if entry["position"] == expected:
                     expected += 1
                     yield entry
+
+    def forget(self, before: int) -> None:
+        """Remove the entries below that position: their log is retired. May be repeated, also after a crash.
+
+        A backup that is older than what is left cannot be brought up any more.
+        """
+        for start, end in self._stretches():
+            if start >= before:
+                continue
+            if end > before:
+                kept = [entry for entry in self._opened(start, end) if entry["position"] >= before]
+                self._write(before, end, kept)
+            (self._root / f"{start:012}.{end:012}").unlink(missing_ok=True)
+
+    def _write(self, start: int, end: int, body: list[dict[str, Any]]) -> None:
+        blob = self._keys.seal_apart(self._context(start, end), canonical(body))
+        self._disk().write(f"{start:012}.{end:012}", blob)
 
     def _opened(self, start: int, end: int) -> list[dict[str, Any]]:
         blob = self._disk().read(f"{start:012}.{end:012}") or b""

@@ -82,6 +82,11 @@ class Settings(BaseSettings):
         description="Folder off this machine, there beforehand, for the sealed journal that a restored backup is "
         "brought up from; unset means that a restore loses what came after the backup",
     )
+    ledger_store: Path | None = Field(
+        default=None,
+        description="File (0600) that says which object store keeps the published ledger (docs/object-store.md); unset "
+        "means the home",
+    )
     ledger_retention_years: int = Field(
         default=10,
         ge=3,

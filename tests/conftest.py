@@ -11,7 +11,13 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.plugins.network", "tests.plugins.skips", "tests.plugins.postgres", "tests.plugins.house"]
+pytest_plugins = [
+    "tests.plugins.network",
+    "tests.plugins.skips",
+    "tests.plugins.postgres",
+    "tests.plugins.s3",
+    "tests.plugins.house",
+]
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -8,8 +8,10 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -21,6 +23,7 @@ from gateway.crypt4gh import generate_keypair, open_sealed, write_public_key
 from gateway.demo.people import COMPANY, HOSPITAL, UNIVERSITY, papers
 from gateway.demo.story import ETHICS, PURPOSE
 from gateway.env import Actor, Env
+from gateway.identity.passwords import hash_password
 from gateway.ledger import DiskLogFiles, FactIndex
 from gateway.ledger.line import Chain, Part
 from gateway.ledger.receipt import read_checkpoint
@@ -40,6 +43,10 @@ CONSENT = {
     "sensitive": "yes", "provision": "yes", "cross_border": "yes", "return_of_results": "no", "guardian": "no",
     "reconsent_due": "", "withdrawn_on": "",
 }  # fmt: skip
+
+
+hash_once = cache(hash_password)
+"""Every person of a test has the one password, hashed in earnest once: argon2 takes a quarter of a second by design."""
 
 
 class MovableClock:
@@ -147,7 +154,8 @@ def make_world(
     env, engine = open_env(settings, clock=clock, reached=reached)
     ENGINES.append(engine)
     world = World(env=env, settings=settings, clock=clock)
-    _people(world)
+    with mock.patch.object(accounts, "hash_password", hash_once):
+        _people(world)
     root = source or write_source(folder / "source")
     dataset = datasets.add(env, world.people["custodian"], str(root))
     datasets.confirm(env, world.people["steward"], dataset)

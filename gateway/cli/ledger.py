@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -14,10 +15,11 @@ from gateway.audit import audit_chain
 from gateway.bootstrap import open_env
 from gateway.errors import BadInput, GatewayError
 from gateway.home import database_url, read_home
-from gateway.house_logs import begun_logs, further_lines, open_journal, open_keys
+from gateway.house_logs import begun_logs, line_seed, log_files, open_journal, open_keys, wanted_lines
 from gateway.journal import replay
-from gateway.key_rotation import rotate_log_key
-from gateway.ledger import DiskLogFiles, FactIndex, verifier_key
+from gateway.key_rotation import rotate_line_key, rotate_log_key
+from gateway.keys.further import further_line
+from gateway.ledger import DiskLogFiles, FactIndex, KeptLog, verifier_key
 from gateway.ledger.line import Chain, LineOfLogs, Origin, Part
 from gateway.log_retirement import retire
 from gateway.machine import SystemRandomness
@@ -30,6 +32,15 @@ from gateway.verifier.rotation import read_log_keys
 from gateway.verifier.succession import verify_line
 
 ledger = typer.Typer(no_args_is_help=True, help="Prove and read the ledger.")
+
+
+class FurtherLine(StrEnum):
+    """A signature line beside the log's own."""
+
+    ML_DSA = "ml-dsa"
+    SM2 = "sm2"
+
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -41,7 +52,7 @@ def ledger_audit(
 ) -> None:
     """Prove this home's log and, with --db, that the database says the same."""
     settings = load_settings()
-    logs = home_logs(settings)
+    logs = [(one, files.folder()) for one, files in home_logs(settings)]
     verdict = verify_line([folder for _, folder in logs], key=key)
     body: dict[str, Any] = {"state": verdict.state, "place": verdict.place, "detail": verdict.detail}
     if verdict.state == "proven" and db:
@@ -51,8 +62,8 @@ def ledger_audit(
     raise typer.Exit(code)
 
 
-def home_logs(settings: Settings) -> list[tuple[Origin, Path]]:
-    """The logs of this home and their folders."""
+def home_logs(settings: Settings) -> list[tuple[Origin, KeptLog]]:
+    """The logs of this home and their files."""
     engine = open_engine(database_url(settings))
     try:
         return SqlUnitOfWork(engine).read(lambda tx: begun_logs(settings, tx))
@@ -87,16 +98,24 @@ def _part(one: Origin, folder: Path) -> Part:
 
 
 @ledger.command("rotate")
-def ledger_rotate(as_json: AsJson = False) -> None:
+def ledger_rotate(
+    line: Annotated[FurtherLine | None, typer.Option(help="Not the log's own key: that of this further line.")] = None,
+    as_json: AsJson = False,
+) -> None:
     """Replace the key that signs the log; old and new sign for it. The server may run on. Exit 0 done, 2 it cannot."""
     env, engine = open_env(load_settings())
     try:
-        made = rotate_log_key(env)
+        if line is not None:
+            old, new = rotate_line_key(env, line.value)
+            body: dict[str, Any] = {"line": line.value, "old": old, "new": new}
+            said = [f"the {line.value} line is signed by {new} from the next checkpoint on", f"before: {old}"]
+        else:
+            made = rotate_log_key(env)
+            body = {"number": made.number, "size": made.size, "old": str(made.old), "new": str(made.new)}
+            said = [f"from {made.size} entries on the log is signed by {made.new}", f"before: {made.old}"]
     finally:
         engine.dispose()
-    body = {"number": made.number, "size": made.size, "old": str(made.old), "new": str(made.new)}
-    lines = [f"from {made.size} entries on the log is signed by {made.new}", f"before: {made.old}"]
-    show(body, lines, as_json=as_json)
+    show(body, said, as_json=as_json)
 
 
 @ledger.command("next-key")
@@ -121,9 +140,12 @@ def ledger_retire(origin: str, as_json: AsJson = False) -> None:
     env, engine = open_env(settings)
 
     def remove(one: Origin) -> None:
-        for folder in (home.log(one.number), home.facts(one.number)):
-            if folder.exists():
-                shutil.rmtree(folder)
+        log_files(settings, home, one).remove()
+        if home.facts(one.number).exists():
+            shutil.rmtree(home.facts(one.number))
+        journal = open_journal(settings, home, env.keys, SqlUnitOfWork(engine))
+        if journal is not None:
+            journal.forget((one.start or 0) + one.size)
 
     try:
         years = settings.ledger_retention_years
@@ -139,8 +161,9 @@ def ledger_further_keys(as_json: AsJson = False) -> None:
     """The public keys of the further signature lines that the settings want: hand them to whoever shall check them."""
     settings = load_settings()
     random = SystemRandomness()
-    made = further_lines(settings, open_keys(settings, random), read_home(settings).origin, random)
-    keys = [str(key) for key, _ in made]
+    held, origin = open_keys(settings, random), home_logs(settings)[-1][0].name
+    kinds = wanted_lines(settings)
+    keys = [str(further_line(kind, origin, line_seed(held, kind), random.token)[0]) for kind in kinds]
     show(keys, keys or ["there are none; name them in TONGGUAN_FURTHER_LINES"], as_json=as_json)
 
 

@@ -155,7 +155,7 @@ def _bodies(files: DiskLogFiles) -> Iterator[bytes]:
 def _ledger_facts() -> list[tuple[str, str]]:
     """Which proven log a report was made of."""
     logs = home_logs(load_settings())
-    verdict = verify_line([folder for _, folder in logs], key=None)
+    verdict = verify_line([files.folder() for _, files in logs], key=None)
     signed = f"{verdict.size} 条 entries, root {verdict.root_b64}"
     return [("存证账本 ledger", ", ".join(one.name for one, _ in logs)), ("存证状态 proven", signed)]
 
@@ -171,15 +171,15 @@ def _print(out: Path, page: Page, font: Path | None) -> None:
 def _read(work: Callable[[Tx, Iterable[Entry]], T]) -> T:
     """Prove the log, then read it: a report of a log that does not hold is no report."""
     settings = load_settings()
-    logs = home_logs(settings)
-    verdict = verify_line([folder for _, folder in logs], key=None)
+    folders = [files.folder() for _, files in home_logs(settings)]
+    verdict = verify_line(folders, key=None)
     if verdict.state != "proven" or verdict.size is None:
         raise LedgerUnavailable(
             f"the ledger is not proven ({verdict.state} at {verdict.place}); no report is made of it"
         )
     engine = open_engine(database_url(settings))
     try:
-        return SqlUnitOfWork(engine).read(lambda tx: work(tx, _entries([folder for _, folder in logs])))
+        return SqlUnitOfWork(engine).read(lambda tx: work(tx, _entries(folders)))
     finally:
         engine.dispose()
 

@@ -27,7 +27,7 @@ class Gateway:
     """One server and, once signed in, one token."""
 
     def __init__(self, server: str, token: str = "") -> None:
-        self.server = server.rstrip("/")
+        self.server, self.token = server.rstrip("/"), token
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     def get(self, path: str) -> Any:

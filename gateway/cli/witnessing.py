@@ -16,7 +16,7 @@ from gateway.cli.show import AsJson, show
 from gateway.errors import BadInput, LedgerUnavailable
 from gateway.house_logs import open_cosigning
 from gateway.keys.files import FileSigner
-from gateway.ledger import DiskLogFiles
+from gateway.ledger import KeptLog
 from gateway.ledger.line import ENDED
 from gateway.ledger.log import TreeFiles
 from gateway.ledger.receipt import read_checkpoint
@@ -95,7 +95,7 @@ def request(
             raise
     finally:
         engine.dispose()
-    files = DiskLogFiles(_unwitnessed(settings))
+    files = _unwitnessed(settings)
     signed, head = read_checkpoint(files)
     if not 0 <= old <= head.size:
         raise BadInput(f"--old must lie between 0 and {head.size}, the size of this log")
@@ -108,17 +108,17 @@ def request(
 def collect(answer: Path, as_json: AsJson = False) -> None:
     """On the log's machine: take a witness's answer in. Exit 2 while there are still too few."""
     settings = load_settings()
-    cosigning = open_cosigning(settings, DiskLogFiles(_unwitnessed(settings)), SystemClock())
+    cosigning = open_cosigning(settings, _unwitnessed(settings), SystemClock())
     if cosigning is None:
         raise BadInput("there is no witness policy; name one in TONGGUAN_WITNESS_POLICY")
     size = cosigning.collect(_read(answer))
     show({"witnessed": size}, [f"{size} entries are cosigned by enough witnesses"], as_json=as_json)
 
 
-def _unwitnessed(settings: Settings) -> Path:
+def _unwitnessed(settings: Settings) -> KeptLog:
     """The log to be cosigned: one that is being ended before the one that follows it."""
     logs = home_logs(settings)
-    return next((folder for one, folder in logs if one.state == ENDED), logs[-1][1])
+    return next((files for one, files in logs if one.state == ENDED), logs[-1][1])
 
 
 def _witness(folder: Path, logs: list[str]) -> Witness:

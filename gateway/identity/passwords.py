@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 MINIMUM_LENGTH = 12
 
 _hasher = PasswordHash((Argon2Hasher(),))
-_nobody = _hasher.hash("a password that nobody has")
 
 
 def hash_password(password: str) -> str:
@@ -20,5 +21,12 @@ def hash_password(password: str) -> str:
 
 def password_matches(password: str, stored: str | None) -> bool:
     """False also for an unknown account, after the same work, so that time tells nobody which logins exist."""
-    matches = _hasher.verify(password, stored or _nobody)
+    nobody = _nobody()  # for a known login too, or the first unknown one would take longer
+    matches = _hasher.verify(password, stored or nobody)
     return matches and stored is not None
+
+
+@cache
+def _nobody() -> str:
+    """A hash that no login has; made when it is first wanted, for it takes a quarter of a second."""
+    return _hasher.hash("a password that nobody has")

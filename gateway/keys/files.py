@@ -78,6 +78,12 @@ class FileKeys(Keys):
         """Add a version; two processes that rotate at once add two."""
         return self._rotate(self._alone, name, lambda _version: self._random.token(_SIZE))
 
+    def adopt(self, name: KeyName, secret: bytes) -> int:
+        """Add a version; only of the keys of further lines, whose secrets leave anyhow."""
+        if name not in ON_DEMAND or len(secret) != _SIZE:
+            raise KeysError(f"no {name} key of {len(secret)} bytes is taken in")
+        return self._rotate(self._alone, name, lambda _version: secret)
+
     def secret(self, name: KeyName, *, version: int | None = None) -> bytes:
         """32 bytes."""
         if name in (KeyName.KEK, KeyName.LEDGER_SIGNING):

@@ -4,6 +4,8 @@
     sm2       SM2 with SM3 over the whole text (GB/T 32918.2; private type 0xff, ``gateway.verifier.further``)
 
 Both are off unless the settings name them. A verifier that does not know their keys ignores them.
+Their keys are replaced in the log itself: an entry names both, and heads after the one that covers it carry the new
+line (``gateway.key_rotation``).
 """
 
 from __future__ import annotations
@@ -13,12 +15,21 @@ from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
+from gateway.keys.port import KeyName
 from gateway.verifier import sm2
 from gateway.verifier.further import Sm2Key
 from gateway.verifier.policy import ML_DSA, WitnessKey, cosignature_line, cosigned_message
 
 Line = Callable[[bytes, datetime], bytes]
 """Text of a checkpoint and the present to one signature line."""
+LINES = {"ml-dsa": KeyName.LEDGER_ML_DSA, "sm2": KeyName.LEDGER_SM2}
+"""Where the settings' word for a line has its key."""
+PublicKey = WitnessKey | Sm2Key
+
+
+def further_line(kind: str, name: str, seed: bytes, token: Callable[[int], bytes]) -> tuple[PublicKey, Line]:
+    """The public key and the signer of that kind of line, for the log called ``name``."""
+    return ml_dsa_line(name, seed) if kind == "ml-dsa" else sm2_line(name, seed, token)
 
 
 def ml_dsa_line(name: str, seed: bytes) -> tuple[WitnessKey, Line]:

@@ -104,5 +104,8 @@ class Keys(Protocol):
     def rotate(self, name: KeyName) -> int:
         """Add a version; its number."""
 
+    def adopt(self, name: KeyName, secret: bytes) -> int:
+        """Add a version with these 32 bytes, of a key that was announced before it is used; its number."""
+
     def rotate_custodian(self, custodian: str) -> int:
         """Add a version of a custodian's key; its number."""

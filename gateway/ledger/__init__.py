@@ -2,13 +2,12 @@
 
 The order is the promise: bundles, tiles, size row, checkpoint; each file is durable before the next is begun. What may
 be hashed and how it is laid out is in ``gateway.verifier``, so that writer and verifier cannot drift apart.
-The database is behind ``ports.Outbox``; there is none here. Witnesses and key rotation have their seam in the note
-format (further signature lines) and are not here yet.
+The database is behind ``ports.Outbox``; there is none here.
 """
 
 from .checkpoint import sign_checkpoint, verifier_key
 from .facts import FactIndex, LatestFact
-from .files import DiskLogFiles, LogStore
+from .files import DiskLogFiles, KeptLog, LogStore
 from .log import TreeFiles, integrate
 from .receipt import make_receipt
 from .sequencer import Sequencer
@@ -16,6 +15,7 @@ from .sequencer import Sequencer
 __all__ = [
     "DiskLogFiles",
     "FactIndex",
+    "KeptLog",
     "LatestFact",
     "LogStore",
     "Sequencer",

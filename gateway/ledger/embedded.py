@@ -124,10 +124,14 @@ class EmbeddedLedger:
         self.sync()
         with self._lock:
             for _ in range(_TRIES):
-                # Under the lock nobody signs, and whoever signs next reads the rotations first.
-                with self._files.exclusive() as alone:
-                    if alone:
-                        return rotated(self._files, self._sequencer, signer)
+                # Under lease and lock nobody signs, and whoever signs next reads the rotations first.
+                if self._lease.take():
+                    try:
+                        with self._files.exclusive() as alone:
+                            if alone:
+                                return rotated(self._files, self._sequencer, signer)
+                    finally:
+                        self._lease.give_back()
                 self._pause(_PAUSE)
         raise LedgerUnavailable("another process has held the ledger for too long; the key was not changed")
 

@@ -35,6 +35,20 @@ class LogStore(LogFiles, Protocol):
         """Remove every file in ``folder`` if it is there; need not be durable, may be repeated."""
 
 
+class KeptLog(LogStore, Protocol):
+    """``LogStore`` of a home: it can be shown, read as a folder, and retired whole."""
+
+    @property
+    def place(self) -> str:
+        """Where the log lies, in words for its operator."""
+
+    def folder(self) -> Path:
+        """A folder of this machine with every file of the log: the log's own, or a fresh copy."""
+
+    def remove(self) -> None:
+        """Remove the whole log, whose retention is over."""
+
+
 class DiskLogFiles:
     """One log in one folder (0700, files 0600).
 
@@ -53,23 +67,23 @@ class DiskLogFiles:
         except OSError as error:
             raise LedgerUnavailable(f"the ledger folder cannot be prepared ({error.strerror})") from None
 
-    @contextmanager
-    def exclusive(self) -> Iterator[bool]:
-        """The kernel's lock on one file: it falls free when its holder dies, however it dies (flock(2))."""
-        try:
-            descriptor = os.open(self._unfinished / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise LedgerUnavailable(f"the ledger cannot be locked ({error.strerror})") from None
-        try:
-            try:
-                alone = _locked(descriptor)
-                if alone:
-                    self._forget_unfinished()
-            except OSError as error:
-                raise LedgerUnavailable(f"the ledger cannot be locked ({error.strerror})") from None
-            yield alone
-        finally:
-            os.close(descriptor)
+    @property
+    def place(self) -> str:
+        """See ``KeptLog``."""
+        return str(self._root)
+
+    def exclusive(self) -> AbstractContextManager[bool]:
+        """See ``LogStore``."""
+        return alone(self._unfinished / _LOCK, then=self._forget_unfinished)
+
+    def folder(self) -> Path:
+        """See ``KeptLog``."""
+        return self._root
+
+    def remove(self) -> None:
+        """See ``KeptLog``."""
+        if self._root.exists():
+            shutil.rmtree(self._root)
 
     def read(self, path: str) -> bytes | None:
         """The whole file, or None where there is none."""
@@ -98,9 +112,7 @@ class DiskLogFiles:
         shutil.rmtree(self._place(folder), ignore_errors=True)
 
     def _place(self, path: str) -> Path:
-        if not _PATH.fullmatch(path):
-            raise ValueError("a ledger path is relative and plain")
-        return self._root / path
+        return self._root / check_path(path)
 
     def _write_durably(self, path: str, data: bytes) -> Path:
         """The bytes in a temporary file; its place."""
@@ -152,6 +164,35 @@ class DiskLogFiles:
             self._poisoned = True
             self._halt()
             raise
+
+
+def check_path(path: str) -> str:
+    """The path, where it is relative and plain. Raises ValueError."""
+    if not _PATH.fullmatch(path):
+        raise ValueError("a ledger path is relative and plain")
+    return path
+
+
+@contextmanager
+def alone(lock: Path, *, then: Callable[[], None] = lambda: None) -> Iterator[bool]:
+    """Whether nobody else on this machine holds ``lock``; ``then`` is done first where that is so.
+
+    The kernel's lock on one file: it falls free when its holder dies, however it dies (flock(2)).
+    """
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise LedgerUnavailable(f"the ledger cannot be locked ({error.strerror})") from None
+    try:
+        try:
+            is_alone = _locked(descriptor)
+            if is_alone:
+                then()
+        except OSError as error:
+            raise LedgerUnavailable(f"the ledger cannot be locked ({error.strerror})") from None
+        yield is_alone
+    finally:
+        os.close(descriptor)
 
 
 def _locked(descriptor: int) -> bool:

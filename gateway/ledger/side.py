@@ -26,18 +26,17 @@ STATE = "sm3"
 
 
 class SideRoot:
-    """The side root of one log; ``line`` gives the SM2 line of a text, ``seal`` and ``unseal`` are of the keys."""
+    """The side root of one log; ``signing`` gives the SM2 key of the moment and what makes the SM2 line of a text."""
 
     def __init__(
         self,
         files: LogFiles,
-        key: Sm2Key,
-        line: Callable[[bytes, datetime], bytes],
+        signing: Callable[[], tuple[Sm2Key, Callable[[bytes, datetime], bytes]]],
         *,
         clock: Clock,
         memory: Memory | None = None,
     ) -> None:
-        self._files, self._key, self._line, self._clock, self._memory = files, key, line, clock, memory
+        self._files, self._signing, self._clock, self._memory = files, signing, clock, memory
         self._trees: tuple[SideTree, PlainTree] | None = None
         self._signed = -1
         self._kept = 0
@@ -57,8 +56,9 @@ class SideRoot:
                 plain.push(entry)
         if plain.root() != head.root:
             raise LedgerUnavailable("the entry bundles do not add up to the checkpoint; no SM3 root is signed")
-        text = side_text(self._key, size=size, root=side.root())
-        self._files.write(SIDE, text + b"\n" + self._line(text, self._clock.now()))
+        key, line = self._signing()
+        text = side_text(key, size=size, root=side.root())
+        self._files.write(SIDE, text + b"\n" + line(text, self._clock.now()))
         self._trees, self._signed = (side, plain), size
         self._keep(side, plain)
 

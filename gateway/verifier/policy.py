@@ -123,6 +123,10 @@ def parse_policy(text: str) -> Policy:
     return Policy(logs=tuple(logs), witnesses=witnesses, groups=groups, quorum=quorum, addresses=addresses)
 
 
+class CannotCheckError(ValueError):
+    """This installation has no such algorithm: whether the signature is good is not known."""
+
+
 def cosigners(note: Note, policy: Policy) -> tuple[str, ...]:
     """The policy's witnesses that cosigned this note; ``ValueError`` where one of them signed badly."""
     return tuple(name for name, key in policy.witnesses.items() if cosigned_at(note, key) is not None)
@@ -166,7 +170,7 @@ def _public_key(key: WitnessKey) -> Any:
     try:
         from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
     except ImportError:
-        raise ValueError("this version of cryptography cannot check ML-DSA-44") from None
+        raise CannotCheckError("this version of cryptography cannot check ML-DSA-44") from None
     return MLDSA44PublicKey.from_public_bytes(key.public_key)
 
 

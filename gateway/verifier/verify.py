@@ -16,7 +16,7 @@ from typing import Literal
 from .audit import CHECKPOINT, VKEY, LogFolder, Tree, audit
 from .errors import Contradiction, Finding, Inconclusive
 from .note import Checkpoint, VerifierKey, parse_note, parse_vkey
-from .policy import cosigners, parse_policy
+from .policy import CannotCheckError, cosigners, parse_policy
 from .proof import parse_proof, verify_proof
 from .rotation import LogKeys, read_log_keys, rotation_path
 from .side import SIDE, check_side
@@ -173,6 +173,8 @@ def witnessed(log: Examined, text: str) -> tuple[str, ...]:
         raise Inconclusive("policy", str(error)) from None
     try:
         found = cosigners(parse_note(log.files.read(CHECKPOINT)), policy)
+    except CannotCheckError as error:
+        raise Inconclusive(CHECKPOINT, str(error)) from None
     except ValueError as error:
         raise Contradiction(CHECKPOINT, str(error)) from None
     if not policy.satisfied(found):

@@ -38,8 +38,10 @@ def first_of(world: World) -> str:
 
 def test_a_participant_who_is_made_another_to_keep_a_count_low_is_named(world: World) -> None:
     person = first_of(world)
-    others = "select max(others.linkage) from participant as others where others.id <> participant.id"
-    same = f"update participant set linkage = ({others})"
+    same = (
+        "update participant set linkage = "
+        "(select max(others.linkage) from participant as others where others.id <> participant.id)"
+    )
     wrong = after(world, same, person, lambda tx: rows_that_differ(tx, world.ids["dataset"]))
     assert wrong == [f"consent:{person}"]
     gone = after(world, "delete from participant", person, lambda tx: rows_that_differ(tx, world.ids["dataset"]))

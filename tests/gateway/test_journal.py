@@ -274,8 +274,9 @@ def test_a_backup_from_before_the_year_turned_learns_the_turn_and_the_withdrawal
     logs = restored.env.uow.read(lambda tx: begun_logs(restored.settings, tx))
     assert [one.name for one, _ in logs[:2]] == [one.name for one, _ in true]
     assert len(logs) == (3 if later else 2)
-    for one, folder in true:
-        verdict = verify_line([at for _, at in logs], key=None, since=(folder / "checkpoint").read_bytes())
+    for one, files in true:
+        since = (files.folder() / "checkpoint").read_bytes()
+        verdict = verify_line([at.folder() for _, at in logs], key=None, since=since)
         assert verdict.state == "proven", (one.name, verdict)
     world.env, world.settings = restored.env, restored.settings
     assert test_line.audited(world).wrong == ()

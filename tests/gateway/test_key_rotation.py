@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import threading
+from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from gateway.bootstrap import open_env
+from gateway.cli.app import app
 from gateway.env import Actor, Env
-from gateway.errors import LedgerUnavailable
-from gateway.key_rotation import rotate_log_key
+from gateway.errors import BadInput, LedgerUnavailable
+from gateway.key_rotation import rotate_line_key, rotate_log_key
+from gateway.keys.errors import KeysError
 from gateway.keys.port import KeyName
 from gateway.record import record_refused_act
 from gateway.verifier import verify_log
+from gateway.verifier.further import parse_sm2_key, verify_sm2_line
 from gateway.verifier.note import parse_note
-from tests.world import World
+from gateway.verifier.policy import cosigned_at, parse_witness_key
+from gateway.verifier.side import SIDE, read_side
+from tests.world import World, audited, reopened
 
 ACTOR = Actor(person_id="0" * 32, institution_id="", unit="", roles=frozenset(), place_of_access="mainland")
 
@@ -46,6 +54,94 @@ def test_the_change_is_announced_under_the_old_key_and_the_log_goes_on_under_the
     for key in (made.old, made.new):
         assert proven(world, str(key)) == size + 2
     assert env.ledger.file("rotation/1") is not None
+
+
+def with_lines(world: World) -> World:
+    """The same house with both further lines and the side root."""
+    world.settings = world.settings.model_copy(update={"further_lines": "ml-dsa,sm2", "sm3_root": True})
+    return reopened(world)
+
+
+def checkpoint(world: World) -> bytes:
+    return (world.settings.home / "ledger" / "checkpoint").read_bytes()
+
+
+def is_good(kind: str, key: str, signed: bytes) -> bool:
+    """Whether the head carries a good line of that key."""
+    try:
+        if kind == "sm2":
+            verify_sm2_line(signed, parse_sm2_key(key))
+            return True
+        return cosigned_at(parse_note(signed), parse_witness_key(key)) is not None
+    except ValueError:
+        return False
+
+
+@pytest.mark.parametrize("kind", ["ml-dsa", "sm2"])
+def test_the_key_of_a_further_line_is_announced_under_the_old_one_and_a_running_server_signs_with_the_new(
+    world: World, kind: str
+) -> None:
+    world = with_lines(world)
+    act(world.env, "before")
+    world.env.ledger.sync()
+    other = reopened(world)
+    old, new = rotate_line_key(other.env, kind)
+    announced = world.entries()[-1]
+    assert (announced["type"], json.loads(announced["body"])["public"]["new"]) == ("key.line", new)
+    signed = checkpoint(world)
+    assert is_good(kind, old, signed), "the head that covers the announcement is the old key's last"
+    assert not is_good(kind, new, signed)
+    act(world.env, "after")
+    world.env.ledger.sync()
+    signed = checkpoint(world)
+    assert is_good(kind, new, signed)
+    assert not is_good(kind, old, signed)
+    assert len(parse_note(signed).signatures) == 3
+    _, side = read_side((world.settings.home / "ledger" / SIDE).read_bytes())
+    assert (str(side) == new) is (kind == "sm2")
+    assert audited(world.env, world.settings.home).wrong == ()
+    proven(world, str(world.env.ledger.keys().current))
+
+
+def test_a_key_that_was_not_announced_signs_no_line(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BadInput, match="no sm2 line was ever signed here"):
+        rotate_line_key(world.env, "sm2")
+    world = with_lines(world)
+    act(world.env, "before")
+    world.env.ledger.sync()
+    before = sorted(path.name for path in (world.settings.home / "keys").iterdir())
+
+    def away(_self: Any) -> int:
+        raise LedgerUnavailable("the disk is full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(type(world.env.ledger), "confirm", away)
+        with pytest.raises(LedgerUnavailable):
+            rotate_line_key(world.env, "sm2")
+    assert sorted(path.name for path in (world.settings.home / "keys").iterdir()) == before
+    old, new = rotate_line_key(world.env, "sm2")
+    act(world.env, "after")
+    world.env.ledger.sync()
+    assert is_good("sm2", new, checkpoint(world))
+    assert not is_good("sm2", old, checkpoint(world))
+    with pytest.raises(KeysError, match="no kek key"):
+        world.env.keys.adopt(KeyName.KEK, bytes(32))
+    with pytest.raises(KeysError, match="of 31 bytes"):
+        world.env.keys.adopt(KeyName.LEDGER_SM2, bytes(31))
+
+
+def test_the_command_replaces_a_lines_key_and_prints_what_to_hand_out(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TONGGUAN_HOME", str(world.settings.home))
+    monkeypatch.setenv("TONGGUAN_FURTHER_LINES", "sm2")
+    run = CliRunner()
+    before = run.invoke(app, ["ledger", "further-keys"]).stdout.strip()
+    done = json.loads(run.invoke(app, ["ledger", "rotate", "--line", "sm2", "--json"]).stdout)
+    assert done["old"] == before
+    assert run.invoke(app, ["ledger", "further-keys"]).stdout.strip() == done["new"] != before
+    assert run.invoke(app, ["ledger", "rotate", "--line", "rsa"]).exit_code == 2
+    assert run.invoke(app, ["ledger", "audit", "--db"]).exit_code == 0
 
 
 def test_a_process_that_began_before_the_change_signs_with_the_new_key_too(world: World) -> None:

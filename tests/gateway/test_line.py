@@ -22,6 +22,7 @@ from gateway.env import Actor, Env
 from gateway.errors import BadInput, LedgerUnavailable, Rewritten
 from gateway.home import read_home
 from gateway.house_logs import begun_logs
+from gateway.journal import Journal
 from gateway.ledger.line import CLOSED, ENDED, OPEN, LineOfLogs, Origin
 from gateway.log_retirement import Retired, retire
 from gateway.origins import LogOrigins, line_of, next_name
@@ -51,7 +52,7 @@ def line(world: World) -> list[Origin]:
 
 
 def folders(world: World) -> list[Path]:
-    return [folder for _, folder in world.env.uow.read(lambda tx: begun_logs(world.settings, tx))]
+    return [files.folder() for _, files in world.env.uow.read(lambda tx: begun_logs(world.settings, tx))]
 
 
 def audited(world: World) -> DatabaseAudit:
@@ -363,6 +364,36 @@ def test_a_row_of_the_old_log_that_is_gone_is_found_in_the_new_year(world: World
     with world.env.uow.engine.begin() as connection:  # type: ignore[attr-defined]
         connection.exec_driver_sql(f"DELETE FROM filing WHERE id = '{row['id']}'")  # noqa: S608
     assert audited(world).wrong == (f"filing:{row['id']}",)
+
+
+def test_what_the_journal_has_of_a_retired_log_goes_with_it_and_the_rest_can_still_be_replayed(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    to_next_year(world)
+    world.env.ledger.sync()
+    act(world.env, "in the new year")
+    (tmp_path / "elsewhere").mkdir()
+    world.settings = world.settings.model_copy(update={"journal": tmp_path / "elsewhere"})
+    world = reopened(world)
+    world.env.ledger.sync()  # one stretch over the turn
+    first = line(world)[0]
+    monkeypatch.setenv("TONGGUAN_HOME", str(world.settings.home))
+    monkeypatch.setenv("TONGGUAN_JOURNAL", str(tmp_path / "elsewhere"))
+    monkeypatch.setattr("gateway.machine.SystemClock.now", lambda _self: world.clock.now())
+    world.clock.moved += timedelta(days=11 * 366)
+    journal = Journal(tmp_path / "elsewhere", keys=world.env.keys, uow=world.env.uow, origin=first.name)
+    before = {entry["position"]: entry for entry in journal.read(0)}
+    done = CliRunner().invoke(app, ["ledger", "retire", first.name])
+    assert done.exit_code == 0, done.output
+    after = {entry["position"]: entry for entry in journal.read(first.size)}
+    kept = range(first.size, len(before))
+    assert len(kept) > 1, "the stretch that the turn lies in is cut in two"
+    assert {place: after[place] for place in kept} == {place: before[place] for place in kept}
+    spans = sorted(path.name for path in (tmp_path / "elsewhere").iterdir() if path.is_file())
+    assert int(spans[0].split(".")[0]) == first.size, spans
+    journal.forget(first.size)
+    assert spans == sorted(path.name for path in (tmp_path / "elsewhere").iterdir() if path.is_file())
+    assert journal.end() == max(after) + 1
 
 
 def test_the_command_retires_a_log_after_its_retention_and_says_what_it_did(

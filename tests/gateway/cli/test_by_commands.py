@@ -15,6 +15,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from gateway import accounts
 from gateway.bootstrap import open_env
 from gateway.cli.app import app as commands
 from gateway.demo.people import UNIVERSITY, papers
@@ -22,7 +23,7 @@ from gateway.demo.server import serving
 from gateway.env import Env
 from gateway.errors import BadInput, Conflict, NotAllowed, NotSignedIn, Unavailable
 from gateway.settings import load_settings
-from tests.world import PASSWORD, write_source
+from tests.world import PASSWORD, hash_once, write_source
 
 FIRST_DAY = (Path(__file__).parents[3] / "docs" / "first-day.md").read_text("utf-8")
 HOUSE, APPLICATION = (yaml.safe_load(block.split("```")[0]) for block in FIRST_DAY.split("```yaml\n")[1:])
@@ -61,6 +62,7 @@ class Desk:
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     monkeypatch.setenv("TONGGUAN_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(accounts, "hash_password", hash_once)
     desk = Desk(tmp_path, monkeypatch)
     typed = f"{PASSWORD}\n{PASSWORD}\n" * 2
     assert "2 operators" in desk("nobody", "init", "--demo", "--house", desk.file("house.yaml", HOUSE), typed=typed)

@@ -68,7 +68,7 @@ def judged(world: World, seen: dict[str, Any]) -> dict[str, int]:
     """Hold what the clients saw against the proven log."""
     # The clock was set on by 400 days: the year has turned, and there is a second log.
     logs = world.env.uow.read(lambda tx: begun_logs(world.settings, tx))
-    verdict = verify_line([folder for _, folder in logs], key=None)
+    verdict = verify_line([files.folder() for _, files in logs], key=None)
     assert verdict.state == "proven", verdict.detail
     entries = sorted(world.entries(), key=lambda row: row["position"])
     assert [row["position"] for row in entries] == list(range(len(entries)))

@@ -93,6 +93,17 @@ def test_nothing_is_confirmed_while_another_holds_the_lease(disk: LedgerWorld) -
     assert parse_checkpoint(disk.files.read("checkpoint")).size == 1
 
 
+def test_the_key_is_not_changed_while_another_holds_the_lease(disk: LedgerWorld) -> None:
+    disk.append(b"one")
+    held = Held(False)
+    embedded = EmbeddedLedger(disk.sequencer, disk.files, held, pause=lambda _seconds: None)
+    with pytest.raises(LedgerUnavailable, match="the key was not changed"):
+        embedded.rotate(type(disk.signer)(seed=bytes(32)))
+    held.answers = [True]
+    assert embedded.rotate(type(disk.signer)(seed=bytes(32))).size == 1
+    assert held.given_back == 1
+
+
 def test_a_lease_that_falls_free_is_taken_and_given_back(disk: LedgerWorld) -> None:
     disk.outbox.bodies.append(b"one")
     held = Held(False, False, True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ import sys
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -22,6 +24,7 @@ from typing import Any
 
 import pytest
 
+from gateway.keys.further import ml_dsa_line
 from gateway.ledger import DiskLogFiles, make_receipt
 from gateway.verifier import verify_log
 from gateway.verifier.note import parse_note, parse_vkey, read_checkpoint_text, signature_line
@@ -62,6 +65,66 @@ def test_both_say_the_same_of_every_kind_of_evidence(script: ModuleType, log: Lo
     log.rewrite(entries(1100, "other"))
     assert agree(script, log.folder, key=log.vkey, receipts=receipts) == "tampered"
     assert agree(script, log.folder, key=log.vkey, since=since) == "tampered"
+
+
+def bent(receipt: bytes, number: int, line: str) -> bytes:
+    lines = receipt.decode().split("\n")
+    lines[number] = line
+    return "\n".join(lines).encode()
+
+
+def test_both_take_a_receipt_in_its_one_spelling_and_with_its_own_path(script: ModuleType, log: Log) -> None:
+    one = make_receipt(DiskLogFiles(log.folder), 5)
+    _, place, path, *_ = one.decode().split("\n")
+    assert place == "index 5"
+    assert agree(script, log.folder, key=log.vkey, receipts=[one]) == "proven"
+    for number, line in [
+        (1, "index 05"), (1, "index  5"), (1, "index 6"), (1, "index 600"), (1, "index 99999999999"), (1, "index -1"),
+        (1, "extra \nindex 5"), (2, b64encode(bytes(32)).decode()), (2, b64encode(bytes(31)).decode()), (2, path + " "),
+    ]:  # fmt: skip
+        said = both(script, log.folder, key=log.vkey, receipts=[bent(one, number, line)])
+        assert (said.state, said.place) == ("unknown", "receipt 1"), line
+
+
+def test_both_let_an_entry_speak_of_an_end_without_being_one(script: ModuleType, log: Log) -> None:
+    entries = [b'{"said":{"type":"log.end"},"type":"other"}', b'{"type":"log.end"', b"after"]
+    log.rewrite(entries)
+    assert agree(script, log.folder, key=log.vkey) == "proven"
+    log.rewrite([*entries[:2], b'{"type":"log.end"}', b"after"])
+    assert agree(script, log.folder, key=log.vkey) == "tampered"
+
+
+def test_both_refuse_a_policy_in_which_one_party_counts_twice(script: ModuleType, log: Log, tmp_path: Path) -> None:
+    witnesses = Witnesses(tmp_path / "witnesses", WitnessedLog())
+    line = f"witness one {witnesses.each['w0'].key} http://w0\n"
+    pair = line + f"witness two {witnesses.each['w1'].key} http://w1\n"
+    groups = ["0 one two", "3 one two", "2 one one", "all one three", "any"]
+    for policy in (
+        line + line.replace("one", "two") + "quorum one\n", line, "quorum none\nquorum none\n",
+        *(f"{pair}group G {group}\nquorum G\n" for group in groups),
+    ):  # fmt: skip
+        said = both(script, log.folder, key=log.vkey, policy=policy)
+        assert (said.state, said.place) == ("unknown", "policy"), policy
+
+
+def test_both_cannot_tell_where_the_installation_knows_no_such_signature(
+    script: ModuleType, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, line = ml_dsa_line(log.origin, bytes(32))
+    signed = (log.folder / "checkpoint").read_bytes()
+    (log.folder / "checkpoint").write_bytes(signed + line(signed.split(b"\n\n")[0] + b"\n", datetime.now(UTC)))
+    policy = f"witness later {key}\nquorum later\n"
+    assert agree(script, log.folder, key=log.vkey, policy=policy) == "proven"
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.asymmetric.mldsa", None)
+    said = both(script, log.folder, key=log.vkey, policy=policy)
+    assert (said.state, said.place) == ("unknown", "checkpoint")
+    assert agree(script, log.folder, key=log.vkey) == "proven"
+
+
+def test_both_find_what_is_neither_file_nor_folder(script: ModuleType, log: Log) -> None:
+    os.mkfifo(log.folder / "tile" / "pipe")
+    said = both(script, log.folder, key=log.vkey)
+    assert (said.state, said.place) == ("tampered", "tile/pipe")
 
 
 def test_both_need_a_key_and_a_head_of_this_very_log(script: ModuleType, log: Log) -> None:

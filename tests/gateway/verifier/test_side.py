@@ -46,8 +46,8 @@ def openssl(data: bytes) -> bytes:
 
 
 def side(log: SignedLog, memory: Memory | None = None, seed: bytes = bytes(32)) -> SideRoot:
-    key, line = sm2_line(log.origin, seed, Random().token)
-    return SideRoot(DiskLogFiles(log.folder), key, line, clock=SetClock(), memory=memory)
+    signing = sm2_line(log.origin, seed, Random().token)
+    return SideRoot(DiskLogFiles(log.folder), lambda: signing, clock=SetClock(), memory=memory)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 8, 13])

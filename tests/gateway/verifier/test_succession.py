@@ -104,6 +104,16 @@ def test_a_successor_that_the_old_log_did_not_name_is_refused(years: TwoYears, c
     assert (state, str(place)[:5]) == ("tampered", "2026/")
 
 
+def test_a_byte_of_a_former_log_is_found_and_named_with_its_folder(years: TwoYears) -> None:
+    tile = years.old.folder / "tile" / "0" / "000"
+    good = tile.read_bytes()
+    tile.write_bytes(good[:40] + bytes([good[40] ^ 1]) + good[41:])
+    assert years.found() == ("tampered", f"{years.old.folder.name}/tile/0/000")
+    tile.write_bytes(good)
+    (years.old.folder / "checkpoint").unlink()
+    assert years.found() == ("unknown", f"{years.old.folder.name}/checkpoint")
+
+
 def test_what_was_kept_of_the_old_year_still_counts(years: TwoYears) -> None:
     receipt = make_receipt(DiskLogFiles(years.old.folder), 17)
     since = (years.old.folder / "checkpoint").read_bytes()

@@ -221,7 +221,7 @@ def test_the_year_turns_for_witnesses_that_were_told_the_next_key_and_else_nothi
     text = policy.read_text("utf-8")
     checked = check_receipt(receipt, entry=base64.b64decode(kept["entry"]), key=keys[1], policy=parse_policy(text))
     assert checked.witnesses == ("w0", "w1")
-    folders = [folder for _, folder in world.env.uow.read(lambda tx: begun_logs(world.settings, tx))]
+    folders = [files.folder() for _, files in world.env.uow.read(lambda tx: begun_logs(world.settings, tx))]
     for receipts in ([receipt], [old], [old, receipt]):
         verdict = verify_line(folders, key=str(keys[0]), receipts=receipts, policy=text)
         assert verdict.state == "proven", verdict
