@@ -11,6 +11,7 @@ import pytest
 from deid.errors import DeidError
 from deid.joint import joint_risk
 from deid.other_views import genotype_partition, given_back_by_reads, given_back_by_variants, hidden_alleles
+from deid.run import beside
 from deid.variants import core_view, plan_from_steps
 
 PEOPLE = ["A", "B", "C"]
@@ -107,3 +108,36 @@ def test_people_of_one_class_in_the_table_are_alone_once_genotypes_are_joined() 
     assert joint_risk(table, [{name: tuple(cells) for name, cells in genotypes.items()}]).k == 1
     assert joint_risk(table, [{name: tuple(cells) for name, cells in genotypes.items()}]).uniques == 1
     assert joint_risk(table, []).uniques == 0
+
+
+RECIPE = """\
+recipe: pairs
+version: 1
+kind: vcf
+tier: controlled
+steps:
+  - format: {keep: [GT]}
+  - minimum-allele-count: {count: 2, action: drop}
+"""
+
+
+@pytest.mark.parametrize(
+    ("reads", "given_back"),
+    [
+        ([(35, "5M2D4M", "GGGGACCCC"), (36, "4M2D5M", "GGGACCCCC")], 1),
+        (
+            [(35, "6M2D3M", "GGGGACCCC"), (36, "4M2D5M", "GGGACCCCC")],
+            1,
+        ),  # one base on, and that base is the one gone here
+        ([(35, "6M2D3M", "GGGGAGCCC"), (36, "5M2D4M", "GGGAGCCCC")], 0),  # the base between says that it is another
+        ([(35, "5M3D4M", "GGGGACCCC"), (36, "4M3D5M", "GGGACCCCC")], 0),  # a base more
+        ([(35, "5M2D4M", "GGGGACCCC")], 0),  # one read may be an error
+    ],
+)
+def test_the_task_counts_a_deletion_that_reads_give_back(tmp_path: Path, reads, given_back) -> None:
+    """A singleton deletion of two bases that the variants leave out, at the place that the reads' bases allow."""
+    source = vcf("40 . ACT A GT 0/1 0/0 0/0", "60 . A G GT 0/1 0/1 0/0")
+    spec = {"recipe": RECIPE, "files": {}, "participants": CODES, "shows": "reads"}
+    with bam(tmp_path, reads) as other:
+        inputs = {"source": io.BytesIO(source), "again": io.BytesIO(source), "other0": other}
+        assert beside(spec, inputs, {}) == {"hidden": 1, "given_back": given_back}
