@@ -10,6 +10,7 @@ import ast
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from tests.architecture.sizes import sources
@@ -73,13 +74,19 @@ def trespasses(root: Path) -> list[str]:
         file = path.relative_to(root).as_posix()
         if file.startswith("tests/"):
             continue
-        for line, dotted in sorted(set(_names(ast.parse(path.read_text("utf-8"))))):
+        for line, dotted in _used(path.read_text("utf-8")):
             found += [
                 f"{file}:{line}: {dotted} is kept at the door {door.name!r} ({', '.join(door.files)})"
                 for door in DOORS
                 if door.holds(dotted) and not door.opens_for(file)
             ]
     return found
+
+
+@cache
+def _used(text: str) -> list[tuple[int, str]]:
+    """What a file uses; asked of the same texts again and again by those who change one."""
+    return sorted(set(_names(ast.parse(text))))
 
 
 def foreign_to_verifier(root: Path) -> list[str]:
