@@ -99,3 +99,27 @@ def test_pieces_of_any_size_come_out_as_they_went_in(made, reference):
     with pytest.raises(ReadsError) as caught:
         list(indexed([cram[:-38]], io.BytesIO()))
     assert caught.value.code == "truncated"
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_real_cram_leaves_as_a_cram_that_samtools_reads_and_indexes_alike(
+    made, real, real_reference, tmp_path, number
+):
+    source = real / f"mpileup.{number}.cram"
+    with pysam.AlignmentFile(str(source), check_sq=False) as reads:
+        people = {group["SM"]: "p1" for group in reads.header.to_dict()["RG"]}
+    _, core = made.run(source.read_bytes(), (*made.STEPS, made.EVERY), people=people, reference=real_reference)
+    cram, index = copied(core, real_reference)
+    assert gzip.decompress(index) == of_samtools(cram, tmp_path)
+    options = ["--no-PG", "--input-fmt-option", "decode_md=0", "-T", str(real_reference.path)]
+
+    def columns(path: Path) -> list[list[str]]:
+        done = subprocess.run(["samtools", "view", *options, str(path)], capture_output=True, text=True, check=True)
+        return [line.split("\t") for line in done.stdout.splitlines()]
+
+    ours, theirs = columns(tmp_path / "copy.cram"), columns(source)
+    assert sorted(line[1:6] + line[9:11] for line in ours) == sorted(line[1:6] + line[9:11] for line in theirs)
+    assert len(ours) > 200
+    assert not {line[0] for line in ours} & {line[0] for line in theirs}
+    old = {line[0].encode() for line in theirs} | {name.encode() for name in people}
+    assert not [name for name in old if name in cram]
