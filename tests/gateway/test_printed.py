@@ -149,7 +149,7 @@ def test_an_auditor_counts_distinct_people_from_a_copy_of_the_log_without_us(
     found = told("ledger", "check-counts", str(opening), str(copy), "--json")
     assert found == {"releases": 1, "ids": 40, "linked": 40, "largest": 40}
     assert opening.stat().st_mode & 0o077 == 0
-    assert "HOSP" not in opening.read_text("utf-8")
+    assert "HOSP00" not in opening.read_text("utf-8")
 
 
 def tamperings() -> dict[str, Any]:

