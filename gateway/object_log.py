@@ -16,7 +16,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
@@ -85,14 +85,17 @@ class ObjectLogFiles:
     def folder(self) -> Path:
         """See ``KeptLog``: a fresh copy of every object under the prefix, gone with this process.
 
-        A name that no log has is written in a form that cannot leave the folder, for the verifier to find there.
+        A name that no log has, or that is a folder of another, is written in a form that cannot leave the folder nor be
+        in the way there, for the verifier to find.
         """
         root = Path(tempfile.mkdtemp(prefix="tongguan-log-"))
         atexit.register(shutil.rmtree, root, ignore_errors=True)
-        for name in self._names(""):
+        names = set(self._names(""))
+        folders = {str(parent) for name in names for parent in PurePosixPath(name).parents}
+        for name in names:
             data = self._read(name)
             if data is not None:  # a partial tile may be pruned while this goes on
-                target = root / (name if _is_plain(name) else quote(name, safe=""))
+                target = root / (name if _is_plain(name) and name not in folders else f"%{quote(name, safe='')}")
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(data)
         return root

@@ -40,4 +40,6 @@ def __getattr__(name: str) -> object:
         globals()["has" + kernel] = False
     else:
         globals()["has" + kernel] = True
+    if name not in globals():
+        raise AttributeError(f"{name}: the package was installed without it")
     return globals()[name]

@@ -64,11 +64,9 @@ def _local(given: str, room: Path) -> Path:
     """The folder that was named, or what is served at the address, in ``room``."""
     if not is_address(given):
         return Path(given)
-    known = gateway()
-    mine = f"{given.rstrip('/')}/".startswith(
-        f"{known.server}/"
-    )  # a token is for the server that gave it, and no other
-    served = Served(given, known.token if mine else "")
+    known, asked = gateway(), f"{given.rstrip('/')}/"
+    # A token is for the server that gave it, and for no other.
+    served = Served(given, known.token if asked.startswith(f"{known.server}/") else "")
     room.mkdir()
     try:
         with Console(stderr=True).status("fetching the log") as shown:

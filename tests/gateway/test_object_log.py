@@ -160,8 +160,20 @@ def test_names_that_no_log_has_are_carried_to_the_verifier_and_nowhere_else(stor
     PUT(store, "ledger/tile/0/a b", b"x")
     folder = world.files.folder()
     verdict = verify_log(folder, key=world.vkey)
-    assert (verdict.state, verdict.place) == ("tampered", "tile%2F0%2Fa%20b")
+    assert (verdict.state, verdict.place) == ("tampered", "%tile%2F0%2Fa%20b")
     assert all(path.resolve().is_relative_to(folder.resolve()) for path in folder.rglob("*"))
+
+
+@pytest.mark.parametrize("name", ["tile", "tile/0", "checkpoint/extra"])
+def test_an_object_that_stands_where_a_folder_is_needed_is_found_and_stops_no_audit(
+    store: MemoryStore, tmp_path: Path, name: str
+) -> None:
+    world = new_world(store, tmp_path)
+    world.append(b"one")
+    PUT(store, f"ledger/{name}", b"x")
+    verdict = verify_log(world.files.folder(), key=world.vkey)
+    assert verdict.state in ("tampered", "unknown"), verdict
+    assert verdict.state == "tampered" or name.startswith("checkpoint")
 
 
 def test_old_partial_tiles_are_removed_and_a_retired_log_whole(store: MemoryStore, tmp_path: Path) -> None:
